@@ -1,0 +1,92 @@
+# The developer's commands. `make` alone lists them. Everything is installed into .venv, from the lock files, by hash.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+# The interpreter that .venv is made with: the first of these that runs, is new enough and can make environments.
+PYTHONS ?= python3 python3.14 python3.13 python3.12 python3.11
+# More arguments for pytest, as in `make test PYTEST_OPTIONS="-k jwks"`.
+PYTEST_OPTIONS ?=
+# `make lock UPGRADE=--upgrade` moves every version to the newest; without it only what must change does.
+UPGRADE ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n auto $(PYTEST_OPTIONS)
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --custom-compile-command "make lock" $(UPGRADE)
+
+.PHONY: help demo test quick check fmt fmt-check lint types walls coverage interop lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/server ## the whole story on this machine, in under a minute
+	@$(BIN)/authserver demo
+
+test: .venv/developer ## every test that needs nothing but Python
+	@$(PYTEST) -m "not interop"
+
+quick: .venv/developer ## the tests that take less than a minute and a half together
+	@$(PYTEST) -m "not slow and not interop"
+
+check: fmt-check lint types walls test ## everything that must hold before a commit
+
+fmt: .venv/developer ## write the code in the one format
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix-only --quiet
+
+fmt-check: .venv/developer
+	@$(BIN)/ruff format --check
+
+lint: .venv/developer walls ## style, mistakes, and the import walls
+	@$(BIN)/ruff check
+
+types: .venv/developer ## mypy, strict
+	@$(BIN)/mypy
+
+walls: .venv/developer ## who may import whom
+	@$(BIN)/lint-imports --no-logo --no-cache
+
+coverage: .venv/developer ## every test, and fail where they leave too much of authserver/ unrun
+	@$(PYTEST) -m "not interop" --cov --cov-report=term
+
+interop: .venv/developer tests/interop/node_modules/installed ## programs of other ecosystems; needs node and npm
+	@$(BIN)/python -m pytest -m interop $(PYTEST_OPTIONS)
+
+lock: .venv/developer ## work the lock files out again from pyproject.toml
+	@$(COMPILE) pyproject.toml --extra server --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --extra server --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
+
+clean: ## remove what the other targets made
+	@rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist tests/interop/node_modules
+	@find authserver tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each file below .venv that has no extension says that its part is installed; a newer lock makes it out of date.
+
+.venv/python:
+	@set -e; for python in $(PYTHONS); do \
+		if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Making .venv with $$("$$python" --version)"; \
+			"$$python" -m venv --clear .venv; touch $@; exit 0; \
+		fi; \
+	done; \
+	echo "No Python 3.11 or newer that can make virtual environments was found among: $(PYTHONS)." >&2; \
+	echo "Install one (on Debian also python3-venv), or name it: make PYTHONS=/path/to/python3" >&2; \
+	exit 1
+
+.venv/server: .venv/python requirements.lock requirements-build.lock pyproject.toml
+	@$(PIP) install --quiet --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/developer: .venv/server requirements-dev.lock
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+tests/interop/node_modules/installed: tests/interop/package.json tests/interop/package-lock.json
+	@npm ci --prefix tests/interop --silent
+	@touch $@
