@@ -1,0 +1,211 @@
+"""The one exception tree.
+
+An error has three audiences. The caller gets a constant text chosen by the error's class; the operator gets
+:attr:`Refused.reason`, a value of the closed set :class:`Reason`, and :attr:`Refused.facts`; the code that
+catches it gets the class. Nothing an attacker wrote ever decides what the caller is told.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class Reason(StrEnum):
+    """Why something was refused. Closed, so that it may label a metric; each has its entry in the reference."""
+
+    # The request itself
+    BODY_TOO_LARGE = "body_too_large"
+    NOT_A_FORM = "not_a_form"
+    FORM_MALFORMED = "form_malformed"
+    PARAMETER_IN_QUERY = "parameter_in_query"
+    PARAMETER_REPEATED = "parameter_repeated"
+    PARAMETER_MISSING = "parameter_missing"
+    PARAMETER_UNSUPPORTED = "parameter_unsupported"
+    HEADER_REPEATED = "header_repeated"
+    PLAIN_HTTP = "plain_http"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+
+    # Client authentication
+    CLIENT_SECRET_OFFERED = "client_secret_offered"
+    CLIENT_AUTHENTICATION_REPEATED = "client_authentication_repeated"
+    CLIENT_AUTHENTICATION_MISSING = "client_authentication_missing"
+    CLIENT_AUTHENTICATION_UNEXPECTED = "client_authentication_unexpected"
+    CLIENT_ASSERTION_TYPE_UNKNOWN = "client_assertion_type_unknown"
+    CLIENT_ID_MISMATCH = "client_id_mismatch"
+
+    # Grant and target
+    GRANT_UNSUPPORTED = "grant_unsupported"
+    ACTOR_TOKEN_UNSUPPORTED = "actor_token_unsupported"
+    TARGET_MISSING = "target_missing"
+    TARGET_AMBIGUOUS = "target_ambiguous"
+    TARGET_MALFORMED = "target_malformed"
+    TARGET_UNKNOWN = "target_unknown"
+
+    # A JWT and what it says
+    TOKEN_MALFORMED = "token_malformed"
+    TOKEN_TOO_LARGE = "token_too_large"
+    TOKEN_TYPE_WRONG = "token_type_wrong"
+    ALGORITHM_NOT_ALLOWED = "algorithm_not_allowed"
+    CRITICAL_HEADER_UNKNOWN = "critical_header_unknown"
+    KEY_ID_MISSING = "key_id_missing"
+    KEY_UNKNOWN = "key_unknown"
+    SIGNATURE_WRONG = "signature_wrong"
+    ISSUER_UNKNOWN = "issuer_unknown"
+    ISSUER_WRONG = "issuer_wrong"
+    AUDIENCE_WRONG = "audience_wrong"
+    CLAIM_MISSING = "claim_missing"
+    CLAIM_MALFORMED = "claim_malformed"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    ISSUED_IN_FUTURE = "issued_in_future"
+    TOO_OLD = "too_old"
+    LIVES_TOO_LONG = "lives_too_long"
+    USED_TWICE = "used_twice"
+    CONFIRMATION_UNSUPPORTED = "confirmation_unsupported"
+    ACTOR_NOT_ALLOWED = "actor_not_allowed"
+    LEGACY_SERVICE_ACCOUNT_TOKEN = "legacy_service_account_token"
+    SUBJECT_MISMATCH = "subject_mismatch"
+
+    # Policy
+    NO_RULE = "no_rule"
+    SCOPE_MISSING = "scope_missing"
+    SCOPE_MALFORMED = "scope_malformed"
+    SCOPE_UNKNOWN = "scope_unknown"
+    SCOPE_NOT_ALLOWED = "scope_not_allowed"
+
+    # Sender constraint
+    PROOF_UNSUPPORTED = "proof_unsupported"
+    PROOF_MISSING = "proof_missing"
+
+    # At a resource server
+    CREDENTIAL_MISSING = "credential_missing"
+    CREDENTIAL_REPEATED = "credential_repeated"
+    SCOPE_INSUFFICIENT = "scope_insufficient"
+    KEYS_UNAVAILABLE = "keys_unavailable"
+
+    # Outages and limits
+    STORE_UNAVAILABLE = "store_unavailable"
+    ISSUER_UNREACHABLE = "issuer_unreachable"
+    NO_ACTIVE_KEY = "no_active_key"
+    AUDIT_UNWRITABLE = "audit_unwritable"
+    TOO_MANY_FAILURES = "too_many_failures"
+    INTERNAL_ERROR = "internal_error"
+
+
+Fact: TypeAlias = str | int | float | bool | Sequence[str] | None
+
+
+class AuthServerError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class Refused(AuthServerError):
+    """The answer is no, and asking again unchanged will not help.
+
+    ``facts`` go to the operator's log and nowhere else. A fact that came from an unverified token has a name
+    that starts with ``unverified_``.
+    """
+
+    def __init__(self, reason: Reason, /, **facts: Fact) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.facts: Mapping[str, Fact] = facts
+
+
+class RequestMalformed(Refused):
+    """The request is not one that the RFC describes."""
+
+
+class ClientAuthenticationRefused(Refused):
+    """Client authentication was wrong in form, or of a kind that this server never accepts.
+
+    ``scheme`` is the scheme to challenge with when the caller used the ``Authorization`` header (RFC 6749
+    section 5.2), else None.
+    """
+
+    def __init__(self, reason: Reason, /, *, scheme: str | None = None, **facts: Fact) -> None:
+        super().__init__(reason, **facts)
+        self.scheme = scheme
+
+
+class GrantUnsupported(Refused):
+    """``grant_type`` names a grant that this server does not have."""
+
+
+class TargetRefused(Refused):
+    """``resource`` or ``audience`` does not name exactly one resource server that is configured."""
+
+
+class CredentialRejected(Refused):
+    """The token or assertion that was presented is not believed."""
+
+
+class CallerNotAdmitted(Refused):
+    """The caller is who it says it is, and no rule lets it have anything at this resource."""
+
+
+class ScopeRefused(Refused):
+    """The scope asked for is malformed, unknown, missing, or more than the rules allow."""
+
+
+class ProofRejected(Refused):
+    """A proof of possession is missing where it is required, or bad."""
+
+
+class CredentialMissing(Refused):
+    """At a resource server: the request has no credentials of a kind that is accepted (RFC 6750 section 3.1)."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.CREDENTIAL_MISSING)
+
+
+class ScopeInsufficient(Refused):
+    """At a resource server: the token is good and its scope is not enough (RFC 6750 section 3.1)."""
+
+    def __init__(self, required: Sequence[str]) -> None:
+        super().__init__(Reason.SCOPE_INSUFFICIENT, required=tuple(required))
+        self.required = tuple(required)
+
+
+class TooManyFailures(Refused):
+    """This address has failed too often lately. ``retry_after`` is in seconds."""
+
+    def __init__(self, retry_after: int, because: Refused) -> None:
+        super().__init__(Reason.TOO_MANY_FAILURES, refused_for=because.reason.value, **because.facts)
+        self.retry_after = retry_after
+
+
+class Unavailable(AuthServerError):
+    """Something this answer depends on is away for now. ``retry_after`` is in seconds."""
+
+    def __init__(self, reason: Reason, /, *, retry_after: int = 5, **facts: Fact) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.retry_after = retry_after
+        self.facts: Mapping[str, Fact] = facts
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the configuration: where it is, what it is, and what to do about it."""
+
+    file: str
+    path: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.file, self.path, f"{self.message}. {self.remedy}")))
+
+
+class ConfigurationError(AuthServerError):
+    """The configuration cannot be used. Carries every problem that was found, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class Conflict(AuthServerError):
+    """Somebody else changed the record first; read it again and try again."""

@@ -1,0 +1,62 @@
+"""The vocabulary of OAuth: grant types, token types, parameter and claim names.
+
+Every string that goes over the wire and comes from an RFC is spelled here once. This module imports nothing
+of ours, so that everything may import it.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Grant(StrEnum):
+    """The values of ``grant_type`` that this server understands."""
+
+    TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693 section 2.1
+    JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523 section 2.1
+    CLIENT_CREDENTIALS = "client_credentials"  # RFC 6749 section 4.4
+
+
+class TokenType(StrEnum):
+    """Token type identifiers of RFC 8693 section 3."""
+
+    ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+    ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
+    JWT = "urn:ietf:params:oauth:token-type:jwt"
+
+
+class ErrorCode(StrEnum):
+    """Error codes that may appear in an answer, each with the section that registers it."""
+
+    INVALID_REQUEST = "invalid_request"  # RFC 6749 section 5.2, RFC 6750 section 3.1
+    INVALID_CLIENT = "invalid_client"  # RFC 6749 section 5.2
+    INVALID_GRANT = "invalid_grant"  # RFC 6749 section 5.2
+    UNAUTHORIZED_CLIENT = "unauthorized_client"  # RFC 6749 section 5.2
+    UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"  # RFC 6749 section 5.2
+    INVALID_SCOPE = "invalid_scope"  # RFC 6749 section 5.2
+    INVALID_TARGET = "invalid_target"  # RFC 8707 section 2, RFC 8693 section 2.2.2
+    INVALID_DPOP_PROOF = "invalid_dpop_proof"  # RFC 9449 section 5
+    INVALID_TOKEN = "invalid_token"  # RFC 6750 section 3.1
+    INSUFFICIENT_SCOPE = "insufficient_scope"  # RFC 6750 section 3.1
+    SLOW_DOWN = "slow_down"  # RFC 8628 section 3.5
+    TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"  # RFC 6749 section 4.1.2.1
+    SERVER_ERROR = "server_error"  # RFC 6749 section 4.1.2.1
+    NOT_FOUND = "not_found"  # ours: a path that does not exist
+    METHOD_NOT_ALLOWED = "method_not_allowed"  # ours: RFC 9110 section 15.5.6
+
+
+CLIENT_ASSERTION_JWT: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
+
+ACCESS_TOKEN_TYP: Final = "at+jwt"  # RFC 9068 section 2.1
+DPOP_TYP: Final = "dpop+jwt"  # RFC 9449 section 4.2
+
+BEARER: Final = "Bearer"  # RFC 6750
+DPOP: Final = "DPoP"  # RFC 9449
+
+METADATA_PATH: Final = "/.well-known/oauth-authorization-server"  # RFC 8414 section 3
+OPENID_METADATA_PATH: Final = "/.well-known/openid-configuration"  # OpenID Connect Discovery section 4
+PROTECTED_RESOURCE_PATH: Final = "/.well-known/oauth-protected-resource"  # RFC 9728 section 3
+JWKS_PATH: Final = "/.well-known/jwks.json"
+TOKEN_PATH: Final = "/token"
+
+LONGEST_LIFETIME: Final = 3600
+"""The most seconds that any access token lives, whatever is configured."""
