@@ -1,0 +1,251 @@
+"""GET JSON: the one doorway that fetches.
+
+A URL from a discovery document is as untrusted as the document, so the address is judged where the
+connection is made: the name is resolved once, every address is judged, and exactly a judged one is connected
+to (R96). Redirects, cookies, proxies and content codings do not exist here, and one limit in bytes and one in
+seconds hold for the whole answer, however it is dripped (:mod:`authserver.jose.connection`).
+"""
+
+import contextlib
+import http.client
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import mktime_tz, parsedate_tz
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from authserver._version import __version__
+from authserver.errors import Reason, Unavailable
+from authserver.jose.addresses import Address, Location, is_link_local, is_loopback, is_public, parse_address
+from authserver.jose.compact import json_object
+from authserver.jose.connection import Deadline, TooMuch, Wire, connect, secure
+
+MAX_BYTES: Final = 256 * 1024
+"""The longest answer that is read, header section included, in bytes."""
+
+DEADLINE: Final = 5.0
+"""Seconds that one fetch may take, from the connection's start to the answer's last byte."""
+
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 section 2.1, b64token
+_MAX_AGE = re.compile(r'max-age="?([0-9]{1,9})"?', re.IGNORECASE)
+
+Resolver = Callable[[str], Sequence[str]]
+"""Finds the numeric addresses of a host name; raises :class:`OSError` when there are none."""
+
+
+class Cause(StrEnum):
+    """Why keys could not be fetched. Closed, so that it may label a metric."""
+
+    URL_REFUSED = "url_refused"
+    NAME_UNRESOLVED = "name_unresolved"
+    ADDRESS_REFUSED = "address_refused"
+    CONNECTION_FAILED = "connection_failed"
+    TLS_FAILED = "tls_failed"
+    TIMED_OUT = "timed_out"
+    CREDENTIAL_UNREADABLE = "credential_unreadable"
+    FILE_UNREADABLE = "file_unreadable"
+    REDIRECTED = "redirected"
+    STATUS_WRONG = "status_wrong"
+    ENCODED = "encoded"
+    TOO_LARGE = "too_large"
+    ANSWER_MALFORMED = "answer_malformed"
+    ISSUER_MISMATCH = "issuer_mismatch"
+    NO_USABLE_KEY = "no_usable_key"
+    INTERNAL_ERROR = "internal_error"
+
+
+def unreachable(cause: Cause, *, host: str = "", status: int | None = None) -> Unavailable:
+    """The error for a fetch that came to nothing."""
+    return Unavailable(Reason.ISSUER_UNREACHABLE, cause=cause.value, host=host, status=status)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to fetch, and with what.
+
+    With ``ca_file`` only that certificate authority is trusted. ``bearer_token_file`` is read for each fetch,
+    because platforms replace it. ``discovered`` is true for a host that another host named: it must be public.
+    """
+
+    url: str
+    ca_file: Path | None = None
+    bearer_token_file: Path | None = None
+    discovered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A JSON object and what HTTP said about it.
+
+    ``max_age`` is in seconds: what is left of the answer's freshness (RFC 9111 section 4.2), None when it says
+    nothing. ``date`` is the server's clock in seconds since the epoch, None when it did not say.
+    """
+
+    document: Mapping[str, Any]
+    max_age: int | None = None
+    date: float | None = None
+
+
+def resolve(host: str) -> Sequence[str]:
+    """Ask the system for the addresses of ``host``. The system's resolver keeps time limits of its own."""
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+
+
+class Fetcher:
+    """Fetches JSON objects. Holds no connection and no state, so threads and forks may share it."""
+
+    def __init__(
+        self,
+        *,
+        insecure_allow_http: bool = False,
+        deadline: float = DEADLINE,
+        max_bytes: int = MAX_BYTES,
+        resolver: Resolver = resolve,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``insecure_allow_http`` allows ``http``, to loopback only. ``clock`` must never be set back."""
+        self._insecure_allow_http = insecure_allow_http
+        self._seconds = deadline
+        self._max_bytes = max_bytes
+        self._resolve = resolver
+        self._clock = clock
+
+    def get_json(self, endpoint: Endpoint) -> Fetched:
+        """GET ``endpoint`` and read its 200 answer as one JSON object.
+
+        :raises Unavailable: ``issuer_unreachable``, with a :class:`Cause` among its facts.
+        """
+        try:
+            location = Location.of(endpoint.url)
+        except ValueError:
+            raise unreachable(Cause.URL_REFUSED) from None
+        try:
+            with _causes():
+                return self._get(location, endpoint)
+        except _Failed as failed:
+            raise unreachable(failed.cause, host=location.host, status=failed.status) from failed
+
+    def _get(self, location: Location, endpoint: Endpoint) -> Fetched:
+        headers = _request_headers(location, endpoint)
+        context = _trust(endpoint.ca_file) if location.scheme == "https" else None
+        addresses = self._judged(location, endpoint.discovered)
+        deadline = Deadline(self._seconds, self._clock)
+        with contextlib.ExitStack() as sockets:
+            sock = sockets.enter_context(connect(addresses, location.port, deadline))
+            if context is not None:
+                sock = sockets.enter_context(secure(sock, location.host, context, deadline))
+            return self._exchange(Wire(sock, deadline, self._max_bytes), location, headers)
+
+    def _judged(self, location: Location, discovered: bool) -> Sequence[str]:
+        literal = parse_address(location.host)
+        addresses = [literal] if literal else self._resolved(location.host)
+        allowed = all(
+            (is_public(address) if discovered else literal is not None or not is_link_local(address))
+            and (location.scheme == "https" or (self._insecure_allow_http and is_loopback(address)))
+            for address in addresses
+        )
+        if not allowed:
+            raise _Failed(Cause.ADDRESS_REFUSED)
+        return [str(address) for address in addresses]
+
+    def _resolved(self, host: str) -> Sequence[Address]:
+        try:
+            spelled = [text.partition("%")[0] for text in self._resolve(host)]
+        except (OSError, UnicodeError) as error:
+            raise _Failed(Cause.NAME_UNRESOLVED) from error
+        addresses = [address for text in dict.fromkeys(spelled) if (address := parse_address(text))]
+        if not addresses:
+            raise _Failed(Cause.NAME_UNRESOLVED)
+        return addresses
+
+    def _exchange(self, wire: Wire, location: Location, headers: Mapping[str, str]) -> Fetched:
+        connection = http.client.HTTPConnection(location.host, location.port)
+        connection.sock = wire
+        connection.request("GET", location.target, headers=headers)
+        answer = connection.getresponse()
+        if answer.status != http.HTTPStatus.OK:
+            redirected = 300 <= answer.status < 400
+            raise _Failed(Cause.REDIRECTED if redirected else Cause.STATUS_WRONG, status=answer.status)
+        if any(coding.strip().lower() != "identity" for coding in answer.headers.get_all("Content-Encoding", ())):
+            raise _Failed(Cause.ENCODED)
+        # Never read() without a size: it allocates as many bytes as the server announces.
+        document = json_object(answer.read(self._max_bytes))
+        return Fetched(document, _max_age(answer.headers), _date(answer.headers))
+
+
+class _Failed(Exception):
+    def __init__(self, cause: Cause, *, status: int | None = None) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
+        self.status = status
+
+
+@contextlib.contextmanager
+def _causes() -> Iterator[None]:
+    """Turn what the libraries raise into a cause. The order is from the special to the general."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise _Failed(Cause.TIMED_OUT) from error
+    except ssl.SSLError as error:
+        raise _Failed(Cause.TLS_FAILED) from error
+    except OSError as error:
+        raise _Failed(Cause.CONNECTION_FAILED) from error
+    except TooMuch as error:
+        raise _Failed(Cause.TOO_LARGE) from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise _Failed(Cause.ANSWER_MALFORMED) from error
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)  # with a file, the system's authorities are left out
+    except OSError as error:
+        raise _Failed(Cause.CREDENTIAL_UNREADABLE) from error
+
+
+def _request_headers(location: Location, endpoint: Endpoint) -> dict[str, str]:
+    headers = {
+        "Host": location.authority,
+        "Accept": "application/json, application/jwk-set+json",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "User-Agent": f"authserver/{__version__}",
+    }
+    if endpoint.bearer_token_file is not None:
+        headers["Authorization"] = f"Bearer {_bearer_token(endpoint.bearer_token_file)}"
+    return headers
+
+
+def _bearer_token(file: Path) -> str:
+    try:
+        token = file.read_text("ascii").strip()
+    except (OSError, ValueError):
+        raise _Failed(Cause.CREDENTIAL_UNREADABLE) from None
+    if _BEARER.fullmatch(token) is None:
+        raise _Failed(Cause.CREDENTIAL_UNREADABLE)
+    return token
+
+
+def _max_age(headers: http.client.HTTPMessage) -> int | None:
+    directives = [word.strip() for line in headers.get_all("Cache-Control", ()) for word in line.split(",")]
+    if any(word.lower() in ("no-store", "no-cache") for word in directives):
+        return 0
+    match = next(filter(None, map(_MAX_AGE.fullmatch, directives)), None)
+    if match is None:
+        return None
+    age = headers.get("Age", "0").strip()
+    return max(0, int(match[1]) - (int(age) if age.isdecimal() and len(age) < 10 else 0))
+
+
+def _date(headers: http.client.HTTPMessage) -> float | None:
+    parsed = parsedate_tz(headers.get("Date", ""))
+    try:
+        return mktime_tz(parsed) if parsed else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,22 @@
+"""Fixtures for every test, and the rule that no test may leak a credential."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests import leaks
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, object, None]:
+    """Fail any test in whose captured output a token, an assertion or key material appears."""
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when != "teardown":
+        return
+    captured = "\n".join(text for _, text in report.sections)
+    leak = leaks.find(captured)
+    leaks.forget()
+    if leak is not None and report.outcome == "passed":
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} leaked into its output: {leak}"
