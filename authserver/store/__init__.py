@@ -1,0 +1,1 @@
+"""What must be remembered, and by whom it may be read."""

@@ -1,0 +1,244 @@
+"""The embedded store: one SQLite file, one host, any number of processes and threads.
+
+Write-ahead logging lets readers go on while somebody writes, ``synchronous=FULL`` makes a commit survive a loss of
+power, and every write begins with ``BEGIN IMMEDIATE`` so that no transaction has to be upgraded half-way. A
+connection belongs to one thread of one process and is never carried across a fork.
+"""
+
+import errno
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from authserver.errors import ConfigurationError, Conflict, CredentialRejected, Problem, Reason, Unavailable
+from authserver.store.ports import RingRecord
+
+SCHEMA_VERSION: Final = 1
+BUSY_TIMEOUT: Final = 5.0
+"""How many seconds a writer waits for another one, unless told otherwise, before the store counts as unavailable."""
+
+SWEEP_BATCH: Final = 500
+"""How many expired rows one transaction deletes at most, so that a sweep never holds up a token for long."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS ring (
+    one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS used (
+    source TEXT NOT NULL, token_id TEXT NOT NULL, expires_at REAL NOT NULL, PRIMARY KEY (source, token_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS used_by_expiry ON used (expires_at);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A connection with what it is bound to: its process and its thread."""
+
+    connection: sqlite3.Connection
+    process: int
+    thread: threading.Thread
+
+
+class SqliteStore:
+    """Implements :class:`~authserver.store.ports.Store` in the file at ``path``.
+
+    The file is made, readable by its owner alone, when it does not exist yet. Once opened it must stay: a file that
+    vanishes or is replaced by another while the process runs makes the store unavailable instead of forgetful.
+
+    :raises Unavailable: ``store_unavailable``, when the file cannot be made or opened.
+    :raises ConfigurationError: the file was written by a newer release.
+    """
+
+    def __init__(self, path: Path | str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        self._busy_timeout = busy_timeout
+        self._path = Path(path).absolute()
+        self._local = threading.local()
+        self._links: list[_Link] = []
+        self._links_lock = threading.Lock()
+        with _unavailable():
+            _create(self._path)
+            self._file = self._identity()
+        self._migrate()
+
+    def read_ring(self) -> RingRecord | None:
+        """The current record, or None while there has never been one."""
+        with _unavailable():
+            row = self._connection().execute("SELECT version, document FROM ring").fetchone()
+        return None if row is None else RingRecord(*row)
+
+    def replace_ring(self, document: str, *, expected: int | None) -> RingRecord:
+        """Replace the record whose version is ``expected``; None means that there must be none yet.
+
+        :raises Conflict: somebody else was first.
+        """
+        with self._writing() as connection:
+            if expected is None:
+                cursor = connection.execute("INSERT OR IGNORE INTO ring VALUES (1, 1, ?)", (document,))
+            else:
+                cursor = connection.execute(
+                    "UPDATE ring SET version = version + 1, document = ? WHERE version = ?", (document, expected)
+                )
+            if cursor.rowcount != 1:
+                raise Conflict("the key ring was changed by somebody else")
+        return RingRecord(1 if expected is None else expected + 1, document)
+
+    def use_once(self, source: str, token_id: str, *, expires_at: float, now: float) -> None:
+        """Remember that ``token_id`` of ``source`` has been used, until ``expires_at``.
+
+        :raises CredentialRejected: ``used_twice``.
+        """
+        with self._writing() as connection:
+            connection.execute(
+                "DELETE FROM used WHERE source = ? AND token_id = ? AND expires_at <= ?", (source, token_id, now)
+            )
+            try:
+                connection.execute("INSERT INTO used VALUES (?, ?, ?)", (source, token_id, expires_at))
+            except sqlite3.IntegrityError as error:
+                raise CredentialRejected(Reason.USED_TWICE) from error
+
+    def check(self) -> None:
+        """Return if a write could begin."""
+        with self._writing():
+            pass
+
+    def sweep(self, now: float) -> None:
+        """Forget what has expired, a bounded batch at a time."""
+        batch = "SELECT source, token_id FROM used WHERE expires_at <= ? LIMIT ?"
+        statement = f"DELETE FROM used WHERE (source, token_id) IN ({batch})"  # noqa: S608 (a constant)
+        deleted = SWEEP_BATCH
+        while deleted == SWEEP_BATCH:
+            with self._writing() as connection:
+                deleted = connection.execute(statement, (now, SWEEP_BATCH)).rowcount
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever kept here, so that a new master key would strand nothing."""
+        statement = "SELECT EXISTS (SELECT 1 FROM ring) OR EXISTS (SELECT 1 FROM used)"
+        with _unavailable():
+            (filled,) = self._connection().execute(statement).fetchone()
+        return not filled
+
+    def close(self) -> None:
+        """Close this process's connections. Closing twice is harmless, and a later use opens anew."""
+        with self._links_lock, _unavailable():
+            for link in self._own_links():
+                link.connection.close()
+                self._links.remove(link)
+            self._local = threading.local()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with _unavailable():
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._identity() != self._file:
+            raise OSError(errno.ESTALE, "the store's file was replaced")
+        link: _Link | None = getattr(self._local, "link", None)
+        if link is None or link.process != os.getpid():
+            link = self._local.link = self._open()
+        return link.connection
+
+    def _open(self) -> _Link:
+        address = f"{self._path.as_uri()}?mode=rw"  # never make a file here: one that vanished must not be forgotten
+        connection = sqlite3.connect(
+            address, uri=True, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
+        link = _Link(connection, os.getpid(), threading.current_thread())
+        with self._links_lock:
+            self._close_dead_threads()
+            self._links.append(link)
+        return link
+
+    def _own_links(self) -> list[_Link]:
+        # What another process opened is kept referenced and never closed: closing it here, after a fork, would take
+        # part in the other's locks (sqlite.org/howtocorrupt.html section 2.6).
+        return [link for link in self._links if link.process == os.getpid()]
+
+    def _close_dead_threads(self) -> None:
+        for link in self._own_links():
+            if not link.thread.is_alive():
+                link.connection.close()
+                self._links.remove(link)
+
+    def _identity(self) -> tuple[int, int]:
+        status = self._path.stat()
+        return status.st_dev, status.st_ino
+
+    def _migrate(self) -> None:
+        with _unavailable():
+            connection = self._connection()
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema'").fetchone() is not None:
+                self._check_schema(connection)
+                return
+        with self._writing() as connection:
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema SELECT ? WHERE NOT EXISTS (SELECT 1 FROM schema)", (SCHEMA_VERSION,))
+
+    def _check_schema(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("SELECT max(version) FROM schema").fetchone()
+        if version != SCHEMA_VERSION:
+            problem = Problem(
+                str(self._path),
+                "schema",
+                f"the store has schema {version}, and this release knows {SCHEMA_VERSION}",
+                "Run the release that wrote it, or a newer one",
+            )
+            raise ConfigurationError([problem])
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Turn whatever the database or the file system says into one error that quotes nothing that was stored."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        raise Unavailable(Reason.STORE_UNAVAILABLE, cause=name) from error
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        raise Unavailable(Reason.STORE_UNAVAILABLE, cause=name) from error
+
+
+def _create(path: Path) -> None:
+    """Make an empty file of mode 0600, unless there is one: SQLite would make it readable to whom the umask lets."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+
+
+def _patiently(action: Callable[[], object]) -> None:
+    """Switching a file to WAL answers "busy" at once while another process does the same; so ask again."""
+    for _ in range(int(BUSY_TIMEOUT / 0.05)):
+        try:
+            action()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+    action()

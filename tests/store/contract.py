@@ -1,0 +1,151 @@
+"""The contract of tests that every store passes.
+
+A store's test module subclasses :class:`StoreContract` and gives the fixture ``open_store``, which opens the same
+store again at each call, as another node or process would. Time is an argument everywhere.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from authserver.errors import Conflict, CredentialRejected, Reason
+from authserver.store.ports import Store
+
+OpenStore = Callable[[], Store]
+
+NOW = 1_800_000_000.0
+
+
+def token_id(number: int) -> str:
+    """What callers give: a SHA-256 in hexadecimal."""
+    return f"{number:064x}"
+
+
+class StoreContract:
+    """What :mod:`authserver.store.ports` promises."""
+
+    def test_there_is_no_ring_at_first(self, open_store: OpenStore) -> None:
+        assert open_store().read_ring() is None
+
+    def test_a_ring_is_read_back_on_another_node_as_it_was_written(self, open_store: OpenStore) -> None:
+        document = '{"some":"document","with":"\\u00fc and \U0001f511"}'
+        written = open_store().replace_ring(document, expected=None)
+        assert written.document == document
+        assert open_store().read_ring() == written
+
+    def test_each_replacement_has_a_version_of_its_own(self, open_store: OpenStore) -> None:
+        store = open_store()
+        first = store.replace_ring("first", expected=None)
+        second = store.replace_ring("second", expected=first.version)
+        assert second.version != first.version
+        assert store.read_ring() == second
+
+    def test_a_ring_that_exists_is_not_created_again(self, open_store: OpenStore) -> None:
+        open_store().replace_ring("first", expected=None)
+        with pytest.raises(Conflict):
+            open_store().replace_ring("second", expected=None)
+
+    def test_a_ring_is_not_replaced_by_who_has_seen_an_older_one(self, open_store: OpenStore) -> None:
+        one, other = open_store(), open_store()
+        seen = one.replace_ring("first", expected=None)
+        newest = other.replace_ring("second", expected=seen.version)
+        with pytest.raises(Conflict):
+            one.replace_ring("third", expected=seen.version)
+        assert one.read_ring() == newest
+
+    def test_a_ring_that_never_was_cannot_be_replaced(self, open_store: OpenStore) -> None:
+        with pytest.raises(Conflict):
+            open_store().replace_ring("second", expected=1)
+
+    def test_of_many_that_replace_the_same_ring_exactly_one_wins(self, open_store: OpenStore) -> None:
+        nodes = [open_store(), open_store()]
+        seen = nodes[0].replace_ring("first", expected=None)
+
+        def replace(number: int) -> bool:
+            try:
+                nodes[number % 2].replace_ring(f"by {number}", expected=seen.version)
+            except Conflict:
+                return False
+            return True
+
+        assert race(16, replace).count(True) == 1
+
+    def test_what_was_used_cannot_be_used_again_on_any_node(self, open_store: OpenStore) -> None:
+        """R37"""
+        open_store().use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
+        with pytest.raises(CredentialRejected) as refused:
+            open_store().use_once("source", token_id(1), expires_at=NOW + 60, now=NOW + 59.9)
+        assert refused.value.reason is Reason.USED_TWICE
+
+    def test_a_second_use_does_not_lengthen_the_memory_of_the_first(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
+        with pytest.raises(CredentialRejected):
+            store.use_once("source", token_id(1), expires_at=NOW + 600, now=NOW)
+        store.use_once("source", token_id(1), expires_at=NOW + 600, now=NOW + 60)
+
+    def test_sources_do_not_share_their_identifiers(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.use_once("one", token_id(1), expires_at=NOW + 60, now=NOW)
+        store.use_once("other", token_id(1), expires_at=NOW + 60, now=NOW)
+        store.use_once("one", token_id(2), expires_at=NOW + 60, now=NOW)
+
+    def test_of_fifty_simultaneous_uses_on_two_nodes_exactly_one_succeeds(self, open_store: OpenStore) -> None:
+        """R37"""
+        nodes = [open_store(), open_store()]
+
+        def use(number: int) -> bool:
+            try:
+                nodes[number % 2].use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
+            except CredentialRejected:
+                return False
+            return True
+
+        assert race(50, use).count(True) == 1
+
+    def test_a_sweep_forgets_what_has_expired_and_nothing_else(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for number in range(1100):
+            store.use_once("source", token_id(number), expires_at=NOW + number, now=NOW - 1)
+        open_store().sweep(NOW + 1050)
+        store.use_once("source", token_id(1050), expires_at=NOW + 2000, now=NOW)
+        with pytest.raises(CredentialRejected):
+            store.use_once("source", token_id(1051), expires_at=NOW + 2000, now=NOW)
+
+    def test_a_sweep_leaves_the_ring_alone(self, open_store: OpenStore) -> None:
+        store = open_store()
+        written = store.replace_ring("ring", expected=None)
+        store.sweep(NOW + 10**9)
+        assert store.read_ring() == written
+
+    def test_a_store_that_works_passes_its_check(self, open_store: OpenStore) -> None:
+        open_store().check()
+
+    def test_closing_twice_is_harmless(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.close()
+        store.close()
+
+    def test_everything_survives_closing_and_opening_again(self, open_store: OpenStore) -> None:
+        store = open_store()
+        written = store.replace_ring("ring", expected=None)
+        store.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
+        store.close()
+        again = open_store()
+        assert again.read_ring() == written
+        with pytest.raises(CredentialRejected):
+            again.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
+
+
+def race(threads: int, action: Callable[[int], bool]) -> list[bool]:
+    """Do something in many threads at the same moment."""
+    together = threading.Barrier(threads)
+
+    def one(number: int) -> bool:
+        together.wait()
+        return action(number)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, range(threads)))
