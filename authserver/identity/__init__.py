@@ -1,0 +1,1 @@
+"""Who is calling? Verifies a credential and answers with a subject."""

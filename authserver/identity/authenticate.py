@@ -1,0 +1,54 @@
+"""From a credential to a subject, through the one source that the credential says it is from."""
+
+from collections.abc import Iterable
+
+from authserver.errors import CredentialRejected, Reason
+from authserver.identity.source import Source
+from authserver.jose.compact import UnverifiedToken, parse
+from authserver.jose.verify import sole_audience
+from authserver.model import Credential, Subject
+
+_LOGGED_CHARACTERS = 200
+
+
+class Identity:
+    """Knows every source, and which of them a token belongs to."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._sources = {(source.issuer, source.audience): source for source in sources}
+        self._issuers = frozenset(issuer for issuer, _ in self._sources)
+
+    def authenticate(self, credential: Credential, now: float) -> Subject:
+        """Verify ``credential`` at its source.
+
+        The source is found by the token's own issuer and audience, which are not believed until that source has
+        verified them.
+
+        :raises CredentialRejected: the credential is not believed, or belongs to no source.
+        :raises Unavailable: something the source depends on is away.
+        """
+        token = parse(credential.unverified_token)
+        subject = self._source_of(token).authenticate(token, now)
+        if credential.unverified_client_id not in (None, subject.client_id):
+            raise CredentialRejected(Reason.CLIENT_ID_MISMATCH, client_id=subject.client_id)  # RFC 7521 section 4.2
+        return subject
+
+    def _source_of(self, token: UnverifiedToken) -> Source:
+        claims = token.unverified_claims
+        issuer, audience = claims.get("iss"), sole_audience(claims)
+        for claim in ("iss", "aud"):
+            if claim not in claims:
+                raise CredentialRejected(Reason.CLAIM_MISSING, claim=claim)
+        if not isinstance(issuer, str) or issuer not in self._issuers:
+            raise CredentialRejected(Reason.ISSUER_UNKNOWN, unverified_issuer=_shown(issuer))
+        source = self._sources.get((issuer, audience or ""))
+        if source is None:
+            raise CredentialRejected(
+                Reason.AUDIENCE_WRONG, unverified_issuer=issuer, unverified_audience=_shown(claims["aud"])
+            )
+        return source
+
+
+def _shown(unverified: object) -> str:
+    text = unverified if isinstance(unverified, str) else f"not a string: {type(unverified).__name__}"
+    return text[:_LOGGED_CHARACTERS]

@@ -1,0 +1,220 @@
+"""What every source of identity has in common, so that no source can forget a check."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, Protocol
+
+from pydantic import Field, model_validator
+
+from authserver.errors import CredentialRejected, Reason
+from authserver.jose.compact import UnverifiedToken
+from authserver.jose.jwk import ASYMMETRIC
+from authserver.jose.verify import Keys, VerifiedClaims, check_age, verify
+from authserver.model import NOTHING, Subject
+from authserver.store.ports import ReplayStore
+from authserver.table import Duration, Mistake, Strings, Table
+
+IDENTITY_TYPES: Final = frozenset((None, "jwt"))
+"""The header ``typ`` of an identity token. Every other kind of JWT has a type of its own (RFC 8725 section 3.11)."""
+
+
+Attributes = Mapping[str, tuple[str, ...]]
+"""What rules may match of a caller: for each attribute the spellings of its values."""
+
+
+class JwksTable(Table):
+    """Where the keys of a source are, when discovery at the issuer is not the way to them.
+
+    ``url`` names a key set over https, ``file`` one on disk. ``ca_file`` holds the only authority that is trusted
+    for ``url``, and ``bearer_token_file`` a token that is sent to it, read anew each time.
+    """
+
+    url: str | None = None
+    file: str | None = None
+    ca_file: str | None = None
+    bearer_token_file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "JwksTable":
+        if (self.url is None) == (self.file is None):
+            raise Mistake('must name exactly one of "url" and "file"', "Remove one of them, or name one.")
+        if self.file is not None and (self.ca_file or self.bearer_token_file):
+            raise Mistake('has "ca_file" or "bearer_token_file" without "url"', "Remove what a file does not need.")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What a source reads from verified claims: the subject's name within the source, and its attributes."""
+
+    subject: str
+    attributes: Attributes
+
+
+class Source(Protocol):
+    """One configured source of identity."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        ...  # a protocol has no body
+
+    @property
+    def issuer(self) -> str:
+        """The issuer whose tokens it reads."""
+        ...  # a protocol has no body
+
+    @property
+    def audience(self) -> str:
+        """The one audience that these tokens have."""
+        ...  # a protocol has no body
+
+    def authenticate(self, token: UnverifiedToken, now: float) -> Subject:
+        """Verify a token that claims to come from this source.
+
+        :raises CredentialRejected: it is not believed.
+        :raises Unavailable: the keys or the replay memory cannot be reached.
+        """
+        ...  # a protocol has no body
+
+
+class SourceTable(Table, ABC):
+    """The settings that every source of identity tokens has, and how the type reads its claims.
+
+    ``audience`` is the one audience that a token for us has. ``max_age`` bounds, in seconds, both the age of a token
+    and the time it was made to live. ``algorithms`` are the signature algorithms the issuer may use.
+    """
+
+    default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256")
+
+    type: str
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    jwks: JwksTable | None = None
+    single_use: bool = False
+    max_age: Duration = 24 * 3600
+    algorithms: Annotated[Strings, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _known_algorithms(self) -> "SourceTable":
+        unknown = sorted(set(self.algorithms or ()) - ASYMMETRIC)
+        if unknown:
+            known = ", ".join(sorted(ASYMMETRIC))
+            raise Mistake(f"has algorithms that cannot be verified: {', '.join(unknown)}", f"Use some of: {known}.")
+        return self
+
+    @property
+    def allowed_algorithms(self) -> tuple[str, ...]:
+        """The algorithms that a token of this source may be signed with."""
+        return tuple(self.algorithms or self.default_algorithms)
+
+    @property
+    @abstractmethod
+    def attribute_names(self) -> frozenset[str]:
+        """The attributes that a rule for this source may match."""
+
+    def named_only(self, attributes: Attributes) -> Mapping[str, str]:
+        """Which of a caller's attributes are dangerous enough that a rule must spell them out. Usually none."""
+        del attributes
+        return NOTHING
+
+    @abstractmethod
+    def identify(self, verified: VerifiedClaims) -> Identified:
+        """Read the subject and its attributes from claims that were verified.
+
+        :raises CredentialRejected: a claim that identity depends on is missing, malformed or contradicts another.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class JwtSource:
+    """A source whose credential is a JWT: the shared phases, in order, around the type's own reading of claims.
+
+    ``skew`` is in seconds.
+    """
+
+    name: str
+    table: SourceTable
+    keys: Keys
+    replay: ReplayStore
+    skew: int
+
+    @property
+    def issuer(self) -> str:
+        """The issuer whose tokens these are."""
+        return self.table.issuer
+
+    @property
+    def audience(self) -> str:
+        """The one audience that these tokens have."""
+        return self.table.audience
+
+    def authenticate(self, token: UnverifiedToken, now: float) -> Subject:
+        """See :meth:`Source.authenticate`."""
+        verified = verify(
+            token,
+            keys=self.keys,
+            issuer=self.issuer,
+            audience=self.audience,
+            typ=IDENTITY_TYPES,
+            algorithms=self.table.allowed_algorithms,
+            now=now,
+            skew=self.skew,
+        )
+        check_age(verified, max_age=self.table.max_age, now=now, skew=self.skew)
+        _refuse_delegation(verified.claims)
+        verified.text("sub")
+        identified = self.table.identify(verified)
+        credential_id = _credential_id(verified, token)
+        if self.table.single_use:
+            expires_at = verified.time("exp") + self.skew
+            self.replay.use_once(self.name, credential_id, expires_at=expires_at, now=now)
+        named_only = self.table.named_only(identified.attributes)
+        return Subject(self.name, identified.subject, identified.attributes, credential_id, named_only)
+
+
+def spellings(value: Any) -> tuple[str, ...]:
+    """How a claim is spelled for a rule: strings as they are, numbers and booleans as JSON writes them.
+
+    A list gives the spelling of each member. What has no plain spelling (an object, null) gives nothing.
+    """
+    if isinstance(value, list):
+        return tuple(spelling for member in value if not isinstance(member, list) for spelling in spellings(member))
+    if isinstance(value, bool):
+        return ("true" if value else "false",)
+    if isinstance(value, str):
+        return (value,)
+    return (str(value),) if isinstance(value, int | float) else ()
+
+
+def attributes_at(claims: Mapping[str, Any], paths: Mapping[str, tuple[str, ...]]) -> Attributes:
+    """The attributes that are present, each found at its path into the claims."""
+    found = {name: spellings(claim_at(claims, path)) for name, path in paths.items()}
+    return {name: values for name, values in found.items() if values}
+
+
+def claim_at(claims: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """The claim at a path of member names, or None."""
+    value: Any = claims
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _refuse_delegation(claims: Mapping[str, Any]) -> None:
+    # A token bound to a key may only be used with that key, and an exchange that ignored the binding would hand
+    # out what the thief of the token could not have used itself.
+    if "cnf" in claims:
+        raise CredentialRejected(Reason.CONFIRMATION_UNSUPPORTED)
+    # RFC 8693 section 4.4: who may act for the subject is named, and nobody here acts under a name of its own.
+    if "may_act" in claims:
+        raise CredentialRejected(Reason.ACTOR_NOT_ALLOWED)
+
+
+def _credential_id(verified: VerifiedClaims, token: UnverifiedToken) -> str:
+    # The signing input, unlike the whole token, has one spelling: an ECDSA signature (r, n - s) is as good as (r, s).
+    jti = verified.claims.get("jti")
+    unique = b"jti:" + jti.encode("utf-8") if isinstance(jti, str) and jti else b"jws:" + token.signing_input
+    return hashlib.sha256(unique).hexdigest()

@@ -1,0 +1,96 @@
+"""GitHub Actions, by the job's OIDC token.
+
+Claims: https://docs.github.com/en/actions/reference/security/oidc. Since 15 July 2026 the default ``sub`` of new,
+renamed and transferred repositories carries the numeric ids of owner and repository; before that, only names, which
+can be taken over. Whichever is sent, the subject here is the newer form, made from the claims.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
+
+from authserver.errors import CredentialRejected, Reason
+from authserver.identity.source import Attributes, Identified, SourceTable, attributes_at
+from authserver.jose.verify import VerifiedClaims
+from authserver.model import NOTHING
+from authserver.table import Duration
+
+_ATTRIBUTES: Final = (
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "ref",
+    "ref_type",
+    "environment",
+    "workflow_ref",
+    "job_workflow_ref",
+    "event_name",
+    "runner_environment",
+    "repository_visibility",
+    "actor_id",
+)
+# Runs with the base repository's identity on a stranger's pull request, so it needs to be asked for by name.
+_DANGEROUS_EVENT: Final = "pull_request_target"
+
+
+class GitHubTable(SourceTable):
+    """GitHub Actions workflows, of github.com unless ``issuer`` names an enterprise host."""
+
+    default_algorithms: ClassVar[tuple[str, ...]] = ("RS256",)
+
+    type: Literal["github"]
+    issuer: str = "https://token.actions.githubusercontent.com"
+    max_age: Duration = 3600
+
+    @property
+    def attribute_names(self) -> frozenset[str]:
+        """The typed attributes of a job."""
+        return frozenset(_ATTRIBUTES)
+
+    def identify(self, verified: VerifiedClaims) -> Identified:
+        """See :meth:`SourceTable.identify`."""
+        return Identified(_subject(verified), attributes_at(verified.claims, {name: (name,) for name in _ATTRIBUTES}))
+
+    def named_only(self, attributes: Attributes) -> Mapping[str, str]:
+        """See :meth:`SourceTable.named_only`."""
+        return {"event_name": _DANGEROUS_EVENT} if _DANGEROUS_EVENT in attributes.get("event_name", ()) else NOTHING
+
+
+def _subject(verified: VerifiedClaims) -> str:
+    owner, owner_id = verified.text("repository_owner"), _numeric(verified.claims, "repository_owner_id")
+    repository, repository_id = verified.text("repository"), _numeric(verified.claims, "repository_id")
+    name = repository.removeprefix(f"{owner}/")
+    if name == repository or "/" in name:
+        raise CredentialRejected(Reason.CLAIM_MALFORMED, claim="repository")
+    sent, by_name, by_id = (
+        verified.text("sub"),
+        f"repo:{repository}:",
+        f"repo:{owner}@{owner_id}/{name}@{repository_id}:",
+    )
+    for prefix in (by_id, by_name):
+        if sent.startswith(prefix):
+            return by_id + sent.removeprefix(prefix)
+    if sent.startswith("repo:"):
+        # The name in the subject and the ids in the claims belong to different repositories.
+        raise CredentialRejected(Reason.SUBJECT_MISMATCH, sub=sent, claims=by_id)
+    return by_id + _context(verified)
+
+
+def _context(verified: VerifiedClaims) -> str:
+    # A repository can be given a subject of its own making; what GitHub would have written by default is in the claims.
+    environment = verified.claims.get("environment")
+    if isinstance(environment, str) and environment:
+        return "environment:" + verified.text("environment").replace(":", "%3A")
+    if verified.claims.get("event_name") == "pull_request":
+        return "pull_request"
+    return "ref:" + verified.text("ref")
+
+
+def _numeric(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if value is None:
+        raise CredentialRejected(Reason.CLAIM_MISSING, claim=name)
+    spelled = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not (spelled.isascii() and spelled.isdigit()):
+        raise CredentialRejected(Reason.CLAIM_MALFORMED, claim=name)
+    return spelled

@@ -1,0 +1,57 @@
+"""Kubernetes service accounts, by projected token.
+
+Claims as the API server writes them: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
+
+from authserver.errors import CredentialRejected, Reason
+from authserver.identity.source import Identified, SourceTable, attributes_at, claim_at
+from authserver.jose.verify import VerifiedClaims
+
+_CLAIM: Final = "kubernetes.io"
+_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
+    "namespace": (_CLAIM, "namespace"),
+    "service_account": (_CLAIM, "serviceaccount", "name"),
+    "service_account_uid": (_CLAIM, "serviceaccount", "uid"),
+    "pod": (_CLAIM, "pod", "name"),
+    "pod_uid": (_CLAIM, "pod", "uid"),
+    "node": (_CLAIM, "node", "name"),
+}
+
+
+class KubernetesTable(SourceTable):
+    """A cluster whose service accounts are callers. The subject is ``system:serviceaccount:<namespace>:<name>``."""
+
+    default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256", "ES384", "ES512")
+
+    type: Literal["kubernetes"]
+
+    @property
+    def attribute_names(self) -> frozenset[str]:
+        """What a projected token says of the service account and of the pod that holds it."""
+        return frozenset(_PATHS)
+
+    def identify(self, verified: VerifiedClaims) -> Identified:
+        """See :meth:`SourceTable.identify`."""
+        return Identified(_subject(verified), attributes_at(verified.claims, _PATHS))
+
+
+def _subject(verified: VerifiedClaims) -> str:
+    namespace = _name(verified.claims, "namespace")
+    service_account = _name(verified.claims, "service_account")
+    subject = f"system:serviceaccount:{namespace}:{service_account}"
+    if verified.text("sub") != subject:
+        raise CredentialRejected(Reason.SUBJECT_MISMATCH, sub=verified.text("sub"), claims=subject)
+    return subject
+
+
+def _name(claims: Mapping[str, Any], attribute: str) -> str:
+    # A token made from a Secret has neither this claim nor an end; a projected one always has both.
+    if not isinstance(claims.get(_CLAIM), Mapping):
+        raise CredentialRejected(Reason.LEGACY_SERVICE_ACCOUNT_TOKEN)
+    name = claim_at(claims, _PATHS[attribute])
+    if not isinstance(name, str) or not name or ":" in name:
+        raise CredentialRejected(Reason.CLAIM_MALFORMED, claim=".".join(_PATHS[attribute]))
+    return name

@@ -1,0 +1,67 @@
+"""One issuer, one clock, and a way to try a token at a source of any type."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from authserver.errors import CredentialRejected, Reason
+from authserver.identity.authenticate import Identity
+from authserver.identity.source import JwtSource
+from authserver.identity.sources import SOURCES
+from authserver.jose.jwks import StaticKeySet
+from authserver.model import Credential, Subject
+from authserver.testing import FakeIssuer, FrozenClock
+
+AUDIENCE = "https://auth.example.com"
+SKEW = 30
+
+
+class Remembered:
+    """A replay memory that forgets nothing."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[str, str]] = set()
+
+    def use_once(self, source: str, token_id: str, *, expires_at: float, now: float) -> None:
+        """See ReplayStore."""
+        assert expires_at > now
+        if (source, token_id) in self.seen:
+            raise CredentialRejected(Reason.USED_TWICE)
+        self.seen.add((source, token_id))
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    """The time of every test."""
+    return FrozenClock()
+
+
+@pytest.fixture
+def issuer(clock: FrozenClock) -> Iterator[FakeIssuer]:
+    """An issuer with an EC and an RSA key."""
+    with FakeIssuer(algorithms=("ES256", "RS256"), clock=clock) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def source(issuer: FakeIssuer) -> Callable[..., JwtSource]:
+    """Make a source of a type that trusts the issuer; other settings can be given."""
+
+    def make(kind: str, /, *, name: str = "here", **settings: Any) -> JwtSource:
+        described = {"type": kind, "issuer": issuer.issuer, "audience": AUDIENCE, "algorithms": ["ES256", "RS256"]}
+        table = SOURCES[kind].model_validate({**described, **settings})
+        keys = StaticKeySet(issuer.jwks, table.allowed_algorithms)
+        return JwtSource(name, table, keys, Remembered(), SKEW)
+
+    return make
+
+
+@pytest.fixture
+def authenticate(source: Callable[..., JwtSource], clock: FrozenClock) -> Callable[..., Subject]:
+    """Authenticate a token at a source of a type."""
+
+    def authenticate(kind: str, token: str, **settings: Any) -> Subject:
+        return Identity([source(kind, **settings)]).authenticate(Credential(token), clock())
+
+    return authenticate
