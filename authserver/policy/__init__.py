@@ -1,0 +1,1 @@
+"""What may they get? Rules, and the decision that they lead to."""

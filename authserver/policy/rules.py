@@ -1,0 +1,188 @@
+"""Rules as they are written, and as they are applied."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+
+from authserver.model import Subject
+from authserver.oauth import LONGEST_LIFETIME
+from authserver.policy.glob import Glob
+from authserver.policy.scope import is_scope_token
+from authserver.table import Mistake, Strings, Table, seconds, within
+
+_VALUES: Final = 'Write a string, a whole number, true or false, a list of these, or { glob = "…" }.'
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What one attribute must be: any of some spellings, or something that fits any of some globs."""
+
+    literals: frozenset[str]
+    globs: tuple[Glob, ...] = ()
+
+    def matches(self, value: str) -> bool:
+        """Whether one value of the attribute fits."""
+        return value in self.literals or any(glob.matches(value) for glob in self.globs)
+
+    def __str__(self) -> str:
+        return " or ".join([*sorted(map(repr, self.literals)), *(f"like {glob.pattern!r}" for glob in self.globs)])
+
+
+class Difference(StrEnum):
+    """Why an attribute does not satisfy a rule."""
+
+    MISSING = "missing"
+    UNEQUAL = "unequal"
+    NOT_SPELLED_OUT = "not_spelled_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One attribute that keeps a rule from matching: what it is, and what the rule wants it to be."""
+
+    attribute: str
+    difference: Difference
+    values: tuple[str, ...]
+    wanted: Pattern | None
+
+    def __str__(self) -> str:
+        values = ", ".join(map(repr, self.values))
+        if self.difference is Difference.MISSING:
+            return f"{self.attribute} is missing, and must be {self.wanted}"
+        if self.difference is Difference.NOT_SPELLED_OUT:
+            return f"{self.attribute} is {values}, which the rule does not spell out"
+        return f"{self.attribute} is {values}, and must be {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a rule asks of one attribute."""
+
+    attribute: str
+    pattern: Pattern
+
+    def mismatch(self, subject: Subject) -> Mismatch | None:
+        """What is wrong with the subject's attribute, or None. A missing attribute is always wrong."""
+        values = subject.attributes.get(self.attribute, ())
+        if any(map(self.pattern.matches, values)):
+            return None
+        return Mismatch(self.attribute, Difference.UNEQUAL if values else Difference.MISSING, values, self.pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that is ready to be applied. ``lifetime`` is in seconds; None leaves it to the policy."""
+
+    name: str
+    source: str
+    conditions: tuple[Condition, ...]
+    resource: str
+    scope: tuple[str, ...]
+    lifetime: int | None
+    enforced: bool
+
+    def mismatches(self, subject: Subject) -> Iterator[Mismatch]:
+        """Everything that keeps this rule from matching a subject of its own source; nothing if it matches."""
+        for condition in self.conditions:
+            mismatch = condition.mismatch(subject)
+            if mismatch is not None:
+                yield mismatch
+        for attribute, value in subject.named_only.items():
+            if not self._spells_out(attribute, value):
+                yield Mismatch(attribute, Difference.NOT_SPELLED_OUT, (value,), None)
+
+    def matches(self, subject: Subject) -> bool:
+        """Whether every condition is met. The source and the resource are the index's to compare."""
+        return next(self.mismatches(subject), None) is None
+
+    def _spells_out(self, attribute: str, value: str) -> bool:
+        return any(each.attribute == attribute and value in each.pattern.literals for each in self.conditions)
+
+
+def spelling(value: Any) -> str:
+    """How a scalar is spelled when it is compared with a claim: ``123`` as "123", ``true`` as "true".
+
+    :raises Mistake: it is not a string, an integer or a boolean, or is an empty string.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int) or value == "":
+        raise Mistake("cannot be compared with a claim", _VALUES)
+    return str(value)
+
+
+def read_pattern(value: Any) -> Pattern:
+    """Read a value of a rule's ``match`` table.
+
+    :raises Mistake: it is empty, or not something that a claim can be compared with.
+    """
+    members = value if isinstance(value, list) else [value]
+    if not members:
+        raise Mistake("is an empty list, which nothing matches", _VALUES)
+    literals = frozenset(spelling(member) for member in members if not isinstance(member, dict))
+    return Pattern(literals, tuple(_read_glob(member) for member in members if isinstance(member, dict)))
+
+
+def _read_glob(table: Mapping[str, Any]) -> Glob:
+    pattern = table.get("glob")
+    if len(table) != 1 or not isinstance(pattern, str):
+        raise Mistake("is a table that is not a glob", _VALUES)
+    return Glob.compile(pattern)
+
+
+def _some_condition(match: dict[str, Pattern]) -> dict[str, Pattern]:
+    if not match:
+        raise Mistake(
+            "is empty, so the rule would admit every caller of its source",
+            'Name the callers, for example match = { namespace = "media" }.',
+        )
+    return match
+
+
+def _scope_tokens(scope: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(map(is_scope_token, scope)):
+        raise Mistake(
+            "has a scope with a character that no scope may have",
+            "Use printable ASCII without space, quotation mark and backslash (RFC 6749 section 3.3).",
+        )
+    return scope
+
+
+def _some_scope(scope: tuple[str, ...]) -> tuple[str, ...]:
+    if not scope:
+        raise Mistake("is an empty list", "Name at least one scope, or remove the whole table.")
+    return scope
+
+
+ScopeTokens = Annotated[Strings, AfterValidator(_scope_tokens)]
+"""A list of different scope tokens, which may be empty."""
+
+SomeScopeTokens = Annotated[ScopeTokens, AfterValidator(_some_scope)]
+"""A list of different scope tokens, at least one."""
+
+TokenLifetime = Annotated[int, BeforeValidator(seconds), AfterValidator(within(1, LONGEST_LIFETIME))]
+"""A number of seconds that an access token may live."""
+
+_Name = Annotated[str, Field(min_length=1)]
+_Pattern = Annotated[Pattern, PlainValidator(read_pattern)]
+
+
+class RuleTable(Table):
+    """``[[allow]]``: callers of one source that match may have some scopes of one resource."""
+
+    name: _Name
+    source: _Name
+    match: Annotated[dict[str, _Pattern], AfterValidator(_some_condition)]
+    resource: _Name
+    scope: SomeScopeTokens
+    lifetime: TokenLifetime | None = None
+    mode: Literal["enforce", "audit"] = "enforce"
+
+    def compile(self) -> Rule:
+        """The rule, ready to be applied."""
+        conditions = tuple(Condition(attribute, pattern) for attribute, pattern in self.match.items())
+        enforced = self.mode == "enforce"
+        return Rule(self.name, self.source, conditions, self.resource, self.scope, self.lifetime, enforced)

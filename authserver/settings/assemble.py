@@ -1,0 +1,124 @@
+"""The whole configuration: all of it right, frozen, and in the words of the rooms that use it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from authserver.errors import ConfigurationError
+from authserver.identity.source import SourceTable
+from authserver.model import Resource
+from authserver.policy.authorize import Policy
+from authserver.policy.expect import Expectation, ExpectTable
+from authserver.policy.rules import Rule
+from authserver.settings.cross import CHECKS
+from authserver.settings.gather import Draft, gather, include_patterns
+from authserver.settings.read import read_document, read_included
+from authserver.settings.report import Report
+from authserver.settings.tables import (
+    KeysTable,
+    LimitsTable,
+    ResourceTable,
+    ServerTable,
+    StoreTable,
+    TelemetryTable,
+    TokensTable,
+)
+from authserver.table import SecretReference
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A configuration that was checked as a whole. ``resources`` are by identifier, ``sources`` by name.
+
+    ``file`` is as it was named. ``base`` is its directory, absolute, which relative paths in it are relative to.
+    """
+
+    file: Path
+    base: Path
+    server: ServerTable
+    store: StoreTable
+    keys: KeysTable
+    tokens: TokensTable
+    limits: LimitsTable
+    telemetry: TelemetryTable
+    resources: Mapping[str, Resource]
+    sources: Mapping[str, SourceTable]
+    rules: tuple[Rule, ...]
+    expectations: tuple[Expectation, ...]
+
+    @property
+    def store_path(self) -> Path:
+        """Where the SQLite store is, absolute."""
+        return self.base / self.store.url.removeprefix("sqlite:")
+
+    @property
+    def master_key(self) -> SecretReference:
+        """Where the master key is, a file's path absolute."""
+        return self._located(self.keys.master_key)
+
+    @property
+    def previous_master_keys(self) -> tuple[SecretReference, ...]:
+        """Where the keys are that still unwrap, a file's path absolute."""
+        return tuple(map(self._located, self.keys.previous_master_keys))
+
+    def policy(self) -> Policy:
+        """The rules, ready to decide."""
+        return Policy(self.rules, self.resources, self.tokens.lifetime)
+
+    def _located(self, reference: SecretReference) -> SecretReference:
+        return reference if reference.file is None else SecretReference(file=str(self.base / reference.file))
+
+
+def load(path: Path) -> Settings:
+    """Read the configuration at ``path`` and every file that it includes.
+
+    :raises ConfigurationError: with every problem there is, each with its file, path and remedy.
+    """
+    report = Report()
+    main = read_document(path, report)
+    if main is None:
+        raise ConfigurationError(report.problems)
+    draft = gather(main, read_included(include_patterns(main), path, report), report)
+    for check in CHECKS:
+        check(draft, report)
+    settings = None if report.problems else _freeze(path, draft)
+    if settings is None:
+        raise ConfigurationError(report.problems)
+    return settings
+
+
+def _freeze(path: Path, draft: Draft) -> Settings | None:
+    if not (draft.server and draft.store and draft.keys and draft.tokens and draft.limits and draft.telemetry):
+        return None
+    algorithm = draft.keys.algorithms[0]
+    resources = (_resource(name, table, algorithm) for name, table in draft.resources.items())
+    return Settings(
+        file=path,
+        base=path.absolute().parent,
+        server=draft.server,
+        store=draft.store,
+        keys=draft.keys,
+        tokens=draft.tokens,
+        limits=draft.limits,
+        telemetry=draft.telemetry,
+        resources=MappingProxyType({resource.identifier: resource for resource in resources}),
+        sources=MappingProxyType(dict(draft.sources)),
+        rules=tuple(entry.table.compile() for entry in draft.rules),
+        expectations=tuple(_expectation(entry.table, draft) for entry in draft.expectations),
+    )
+
+
+def _expectation(table: ExpectTable, draft: Draft) -> Expectation:
+    return table.compile(draft.sources[table.source].named_only(table.claims))
+
+
+def _resource(name: str, table: ResourceTable, algorithm: str) -> Resource:
+    return Resource(
+        name=name,
+        identifier=table.identifier,
+        scopes=frozenset(table.scopes),
+        default_scopes=table.default_scopes,
+        algorithm=table.algorithm or algorithm,
+        sender_constrained=table.sender_constrained,
+    )
