@@ -1,0 +1,50 @@
+"""An access token that was verified, as the code behind the middleware sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Self
+
+from authserver.jose.verify import VerifiedClaims
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """The claims of RFC 9068 section 2.2, believed. Times are seconds since the epoch.
+
+    ``subject`` is whom the request is for and ``client_id`` who makes it; ``claims`` are all of them, read-only.
+    """
+
+    issuer: str
+    audience: str
+    subject: str
+    client_id: str
+    scope: frozenset[str]
+    issued_at: float
+    expires_at: float
+    jti: str
+    kid: str
+    claims: Mapping[str, Any] = field(repr=False, hash=False)
+
+    @classmethod
+    def of(cls, verified: VerifiedClaims, issuer: str, audience: str) -> Self:
+        """Read the claims that the profile requires.
+
+        :raises CredentialRejected: ``claim_missing`` or ``claim_malformed``.
+        """
+        return cls(
+            issuer=issuer,
+            audience=audience,
+            subject=verified.text("sub"),
+            client_id=verified.text("client_id"),
+            scope=frozenset(verified.text("scope").split(" ")) - {""} if "scope" in verified.claims else frozenset(),
+            issued_at=verified.time("iat"),
+            expires_at=verified.time("exp"),
+            jti=verified.text("jti"),
+            kid=verified.kid,
+            claims=MappingProxyType(dict(verified.claims)),
+        )
+
+    def has_scope(self, *scopes: str) -> bool:
+        """Whether all of ``scopes`` are granted, for a view that does more for those who may."""
+        return self.scope.issuperset(scopes)

@@ -1,0 +1,158 @@
+"""A token is verified once and remembered; its time and its key are checked each time."""
+
+import threading
+
+import pytest
+
+from authserver.errors import CredentialRejected, Reason
+from authserver.jose.jwk import VerificationKey
+from authserver.jose.jwks import StaticKeySet
+from authserver.resource import AccessTokenVerifier
+from authserver.resource.memory import Remembered, TokenMemory, fingerprint
+from authserver.testing import FakeIssuer, FrozenClock
+from tests.resource.environment import AUDIENCE, refusal
+
+
+class CountingKeys:
+    """Keys that count how many signatures they were asked to verify, and can be exchanged."""
+
+    def __init__(self, issuer: FakeIssuer) -> None:
+        self.keys = StaticKeySet(issuer.jwks, ["ES256"])
+        self.lookups = 0
+
+    def find(self, kid: str, algorithm: str, now: float) -> VerificationKey:
+        self.lookups += 1
+        return self.keys.find(kid, algorithm, now)
+
+
+@pytest.fixture
+def keys(issuer: FakeIssuer) -> CountingKeys:
+    return CountingKeys(issuer)
+
+
+@pytest.fixture
+def remembering(issuer: FakeIssuer, keys: CountingKeys, clock: FrozenClock) -> AccessTokenVerifier:
+    return AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, keys=keys, clock=clock)
+
+
+def test_the_second_time_the_same_object_comes_back(remembering: AccessTokenVerifier, issuer: FakeIssuer) -> None:
+    token = issuer.access_token(AUDIENCE)
+    assert remembering.verify(token) is remembering.verify(token)
+
+
+def test_each_use_asks_for_the_key_again(
+    remembering: AccessTokenVerifier, issuer: FakeIssuer, keys: CountingKeys
+) -> None:
+    token = issuer.access_token(AUDIENCE)
+    for _ in range(5):
+        remembering.verify(token)
+    assert keys.lookups == 5
+
+
+def test_a_remembered_token_expires_to_the_second(
+    remembering: AccessTokenVerifier, issuer: FakeIssuer, clock: FrozenClock
+) -> None:
+    token = issuer.access_token(AUDIENCE)
+    remembering.verify(token)
+    clock.advance(600 + 30 - 1)
+    remembering.verify(token)
+    clock.advance(1)
+    assert refusal(remembering, token) is Reason.EXPIRED
+    clock.advance(-1)
+    remembering.verify(token)
+
+
+def test_a_remembered_token_dies_with_its_key(
+    remembering: AccessTokenVerifier, issuer: FakeIssuer, keys: CountingKeys
+) -> None:
+    old, token = issuer.key, issuer.access_token(AUDIENCE)
+    remembering.verify(token)
+    issuer.rotate()
+    issuer.withdraw(old.kid)
+    keys.keys = StaticKeySet(issuer.jwks, ["ES256"])
+    assert refusal(remembering, token) is Reason.KEY_UNKNOWN
+    assert refusal(remembering, token) is Reason.KEY_UNKNOWN
+
+
+def test_a_remembered_token_dies_when_its_key_id_is_given_to_another_key(
+    remembering: AccessTokenVerifier, issuer: FakeIssuer, keys: CountingKeys
+) -> None:
+    token, kid = issuer.access_token(AUDIENCE), issuer.key.kid
+    remembering.verify(token)
+    issuer.rotate()
+    newest = {**issuer.jwks["keys"][-1], "kid": kid}
+    keys.keys = StaticKeySet({"keys": [newest]}, ["ES256"])
+    assert refusal(remembering, token) is Reason.KEY_UNKNOWN
+    assert refusal(remembering, token) is Reason.SIGNATURE_WRONG
+
+
+def test_a_remembered_token_survives_a_refresh_that_brings_the_same_key_again(
+    remembering: AccessTokenVerifier, issuer: FakeIssuer, keys: CountingKeys
+) -> None:
+    token = issuer.access_token(AUDIENCE)
+    first = remembering.verify(token)
+    keys.keys = StaticKeySet(issuer.jwks, ["ES256"])
+    assert remembering.verify(token) is first
+
+
+def test_a_refused_token_is_not_remembered(
+    remembering: AccessTokenVerifier, issuer: FakeIssuer, clock: FrozenClock
+) -> None:
+    early = issuer.access_token(AUDIENCE, nbf=int(clock()) + 100)
+    assert refusal(remembering, early) is Reason.NOT_YET_VALID
+    clock.advance(100)
+    remembering.verify(early)
+
+
+def test_a_token_that_differs_in_one_character_is_verified_for_itself(
+    remembering: AccessTokenVerifier, issuer: FakeIssuer
+) -> None:
+    token = issuer.access_token(AUDIENCE)
+    remembering.verify(token)
+    for variant in (token + "=", token + " ", " " + token, token[:-1], token + "A"):
+        refusal(remembering, variant)
+
+
+@pytest.mark.parametrize("text", ["", "\ud800", "é" * 10, "a" * 100_000, "\0", "a.b.c"])
+def test_what_is_no_token_at_all_is_refused(remembering: AccessTokenVerifier, text: str) -> None:
+    with pytest.raises(CredentialRejected):
+        remembering.verify(text)
+
+
+def test_the_memory_is_bounded_and_the_oldest_makes_room(remembering: AccessTokenVerifier, issuer: FakeIssuer) -> None:
+    key = StaticKeySet(issuer.jwks, ["ES256"]).find(issuer.key.kid, "ES256", 0)
+    entry = Remembered(remembering.verify(issuer.access_token(AUDIENCE)), key)
+    memory = TokenMemory(3)
+    for name in "abcd":
+        memory.remember(fingerprint(name), entry)
+    assert len(memory) == 3
+    assert memory.recall(fingerprint("a")) is None
+    assert memory.recall(fingerprint("d")) is entry
+
+
+def test_forgetting_what_was_never_known_is_no_error() -> None:
+    TokenMemory(1).forget(fingerprint("a"))
+
+
+def test_a_verifier_that_remembers_nothing_still_verifies(issuer: FakeIssuer, clock: FrozenClock) -> None:
+    verifier = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, clock=clock, memory=0)
+    token = issuer.access_token(AUDIENCE)
+    assert verifier.verify(token) is not verifier.verify(token)
+
+
+def test_many_threads_share_a_small_memory(issuer: FakeIssuer, clock: FrozenClock) -> None:
+    keys = StaticKeySet(issuer.jwks, ["ES256"])
+    verifier = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, keys=keys, clock=clock, memory=4)
+    tokens = [issuer.access_token(AUDIENCE, jti=str(number)) for number in range(8)]
+    seen: list[bool] = []
+
+    def use_all() -> None:
+        seen.extend(verifier.verify(token).jti == str(number) for number, token in enumerate(tokens))
+
+    threads = [threading.Thread(target=use_all) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 64
+    assert all(seen)
