@@ -1,0 +1,114 @@
+"""An HTTP request and an HTTP response as plain values, and the address of who is asking."""
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from authserver.errors import Reason, RequestMalformed
+
+MAX_BODY: Final = 64 * 1024
+"""The longest body that is read, in bytes. A host hands on at most one byte more, so that excess is noticed."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What arrived. ``peer`` is the address of the other end of the connection, ``query`` what follows the ``?``."""
+
+    method: str
+    request_id: str
+    peer: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    def header(self, name: str) -> str | None:
+        """The value of a header that may appear once.
+
+        :raises RequestMalformed: ``header_repeated``.
+        """
+        values = self.header_values(name)
+        if len(values) > 1:
+            raise RequestMalformed(Reason.HEADER_REPEATED, header=name)
+        return values[0] if values else None
+
+    def header_values(self, name: str) -> tuple[str, ...]:
+        """Every value of a header, in order. ``name`` is in lower case."""
+        return tuple(value for key, value in self.headers if key.lower() == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is sent back."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
+
+
+Endpoint = Callable[[Request], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An endpoint and where it is mounted. ``path`` is absolute on the host, the issuer's own path included."""
+
+    path: str
+    method: str
+    endpoint: Endpoint
+
+
+class TrustedProxies:
+    """Networks whose word on the other end of a connection is believed."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = tuple(networks)
+
+    def client_address(self, request: Request) -> str:
+        """The address to count failures by: the rightmost hop that is not a trusted proxy; an IPv6 one by its /64."""
+        address = _address(request.peer)
+        if address is None:
+            return "unknown"
+        hops = [hop for value in request.header_values("x-forwarded-for") for hop in value.split(",")]
+        while hops and self._trusts(address):
+            hop = _address(hops.pop())
+            if hop is None:
+                break
+            address = hop
+        return _counted(address)
+
+    def refuse_plain_http(self, request: Request) -> None:
+        """Refuse what a trusted proxy says came to it without TLS (RFC 6749 section 3.2).
+
+        :raises RequestMalformed: ``plain_http``.
+        """
+        peer = _address(request.peer)
+        schemes = [value.strip().lower() for value in request.header_values("x-forwarded-proto")]
+        if (
+            peer is not None
+            and self._trusts(peer)
+            and any(scheme.split(",")[-1].strip() == "http" for scheme in schemes)
+        ):
+            raise RequestMalformed(Reason.PLAIN_HTTP)
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def _counted(address: Address) -> str:
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))

@@ -1,0 +1,29 @@
+"""A limit on failures for each address. What succeeds is never limited: many workloads share one address."""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from authserver.errors import Refused, TooManyFailures
+
+OFF: Final = "off"
+
+
+class FailureLimit:
+    """Counts failures in this process. ``rate`` is spelled like ``60/minute``, or ``off``."""
+
+    def __init__(self, rate: str, *, clock: Callable[[], float]) -> None:
+        self._rate = None if rate == OFF else parse(rate)
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._clock = clock
+
+    def count(self, address: str, refused: Refused) -> Refused:
+        """Count one failure; the error to answer with: the same, or that there were too many."""
+        if self._rate is None or self._limiter.hit(self._rate, address):
+            return refused
+        reset = self._limiter.get_window_stats(self._rate, address).reset_time
+        return TooManyFailures(max(1, math.ceil(reset - self._clock())), because=refused)

@@ -1,0 +1,53 @@
+"""Metadata: RFC 8414, and the view of it that OpenID Connect Discovery has."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from authserver.endpoints import respond
+from authserver.endpoints.http import Request, Response
+from authserver.jose.jwk import ASYMMETRIC
+from authserver.oauth import JWKS_PATH, METADATA_PATH, OPENID_METADATA_PATH, TOKEN_PATH, Grant
+
+_CLAIMS: Final = ("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti")
+
+
+class MetadataEndpoint:
+    """The document that says where everything is. It comes from configuration alone (RFC 8414 section 3.3)."""
+
+    def __init__(self, issuer: str, algorithms: Sequence[str]) -> None:
+        self._response = respond.json_response(
+            200, document(issuer, algorithms), ("Cache-Control", "public, max-age=300")
+        )
+
+    def __call__(self, request: Request) -> Response:
+        """Answer with the document."""
+        del request
+        return self._response
+
+
+def document(issuer: str, algorithms: Sequence[str]) -> dict[str, Any]:
+    """Authorization server metadata (RFC 8414 section 2), with what OpenID Connect Discovery section 3 adds.
+
+    There is no authorization endpoint and there are no ID tokens; ``response_types_supported`` and the two members
+    after it are what federating clouds, Vault and Kubernetes insist on.
+    """
+    base = issuer.rstrip("/")
+    return {
+        "issuer": issuer,
+        "token_endpoint": base + TOKEN_PATH,
+        "jwks_uri": base + JWKS_PATH,
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": list(algorithms),
+        "claims_supported": list(_CLAIMS),
+        "grant_types_supported": [grant.value for grant in Grant],
+        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": sorted(ASYMMETRIC),
+    }
+
+
+def paths(issuer: str) -> tuple[str, ...]:
+    """Where the document is served: below the issuer, and for RFC 8414 also at the inserted path (section 3.1)."""
+    path = urlsplit(issuer).path.rstrip("/")
+    return tuple(dict.fromkeys((path + METADATA_PATH, METADATA_PATH + path, path + OPENID_METADATA_PATH)))

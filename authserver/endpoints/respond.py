@@ -1,0 +1,116 @@
+"""The one place that writes answers, errors above all: constant words out, whatever came in."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from authserver.endpoints.http import Request, Response
+from authserver.errors import (
+    CallerNotAdmitted,
+    ClientAuthenticationRefused,
+    CredentialRejected,
+    GrantUnsupported,
+    ProofRejected,
+    Refused,
+    RequestMalformed,
+    ScopeRefused,
+    TargetRefused,
+    TooManyFailures,
+    Unavailable,
+)
+from authserver.oauth import ErrorCode, Grant
+
+NO_STORE: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))  # RFC 6749 section 5.1
+
+DESCRIPTIONS: Final[Mapping[ErrorCode, str]] = {
+    ErrorCode.INVALID_REQUEST: "The request is malformed, the token was rejected, or no rule admits the caller.",
+    ErrorCode.INVALID_CLIENT: "Client authentication failed. A client secret is never accepted.",
+    ErrorCode.INVALID_GRANT: "The assertion was rejected, or no rule admits this caller to this resource.",
+    ErrorCode.UNAUTHORIZED_CLIENT: "No rule admits this client to this resource.",
+    ErrorCode.UNSUPPORTED_GRANT_TYPE: "The grant type is not supported. The metadata lists those that are.",
+    ErrorCode.INVALID_SCOPE: "The scope is missing, malformed, unknown, or more than the rules allow.",
+    ErrorCode.INVALID_TARGET: "Exactly one known resource must be named by resource or audience.",
+    ErrorCode.INVALID_DPOP_PROOF: "The DPoP proof is missing where it is required, or it is not accepted.",
+    ErrorCode.SLOW_DOWN: "Too many failures from this address. Try again later.",
+    ErrorCode.TEMPORARILY_UNAVAILABLE: "Something this answer depends on is away. Try again later.",
+    ErrorCode.SERVER_ERROR: "The server failed. The operator can look up the request_id.",
+    ErrorCode.NOT_FOUND: "There is nothing at this path.",
+}
+"""What the caller is told, chosen by the error code alone (RFC 6749 section 5.2: only %x20-21 / %x23-5B / %x5D-7E)."""
+
+# RFC 8693 section 2.2.2; RFC 7523 sections 3.1 and 3.2.
+_CREDENTIAL_REJECTED: Final[Mapping[Grant, tuple[int, ErrorCode]]] = {
+    Grant.TOKEN_EXCHANGE: (400, ErrorCode.INVALID_REQUEST),
+    Grant.JWT_BEARER: (400, ErrorCode.INVALID_GRANT),
+    Grant.CLIENT_CREDENTIALS: (401, ErrorCode.INVALID_CLIENT),
+}
+_NOT_ADMITTED: Final[Mapping[Grant, tuple[int, ErrorCode]]] = {
+    **_CREDENTIAL_REJECTED,
+    Grant.CLIENT_CREDENTIALS: (400, ErrorCode.UNAUTHORIZED_CLIENT),
+}
+_BY_CLASS: Final[Mapping[type[Refused], tuple[int, ErrorCode]]] = {
+    RequestMalformed: (400, ErrorCode.INVALID_REQUEST),
+    ClientAuthenticationRefused: (401, ErrorCode.INVALID_CLIENT),
+    GrantUnsupported: (400, ErrorCode.UNSUPPORTED_GRANT_TYPE),
+    TargetRefused: (400, ErrorCode.INVALID_TARGET),
+    ScopeRefused: (400, ErrorCode.INVALID_SCOPE),
+    ProofRejected: (400, ErrorCode.INVALID_DPOP_PROOF),
+    TooManyFailures: (429, ErrorCode.SLOW_DOWN),
+}
+
+
+def json_response(status: int, document: Mapping[str, Any], *headers: tuple[str, str]) -> Response:
+    """An answer in JSON."""
+    body = json.dumps(document, separators=(",", ":")).encode("utf-8")
+    return Response(status, (("Content-Type", "application/json"), *headers), body)
+
+
+def error_response(request: Request, status: int, code: ErrorCode, *headers: tuple[str, str]) -> Response:
+    """An error of RFC 6749 section 5.2, with the request's id for the operator to look up."""
+    document = {"error": code.value, "error_description": DESCRIPTIONS[code], "request_id": request.request_id}
+    return json_response(status, document, *NO_STORE, *headers)
+
+
+def refused(request: Request, error: Refused, grant: Grant | None) -> Response:
+    """The answer of the token endpoint to a request it refuses."""
+    status, code = _status_and_code(error, grant)
+    headers: list[tuple[str, str]] = []
+    if isinstance(error, TooManyFailures):
+        headers.append(("Retry-After", str(error.retry_after)))
+    if isinstance(error, ClientAuthenticationRefused) and error.scheme is not None:
+        headers.append(("WWW-Authenticate", f'{error.scheme} realm="token"'))
+    return error_response(request, status, code, *headers)
+
+
+def unavailable(request: Request, error: Unavailable) -> Response:
+    """503, and when to come back."""
+    retry_after = ("Retry-After", str(error.retry_after))
+    return error_response(request, 503, ErrorCode.TEMPORARILY_UNAVAILABLE, retry_after)
+
+
+def server_error(request: Request) -> Response:
+    """500, without a word of why."""
+    return error_response(request, 500, ErrorCode.SERVER_ERROR)
+
+
+def malformed(request: Request) -> Response:
+    """400 for what is not even a request that an endpoint could read."""
+    return error_response(request, 400, ErrorCode.INVALID_REQUEST)
+
+
+def not_found(request: Request) -> Response:
+    """404 for a path that nothing is mounted at."""
+    return error_response(request, 404, ErrorCode.NOT_FOUND)
+
+
+def method_not_allowed(request: Request, allowed: str) -> Response:
+    """405 with the methods that would do (RFC 9110 section 15.5.6)."""
+    return error_response(request, 405, ErrorCode.INVALID_REQUEST, ("Allow", allowed))
+
+
+def _status_and_code(error: Refused, grant: Grant | None) -> tuple[int, ErrorCode]:
+    if grant is not None and isinstance(error, CredentialRejected):
+        return _CREDENTIAL_REJECTED[grant]
+    if grant is not None and isinstance(error, CallerNotAdmitted):
+        return _NOT_ADMITTED[grant]
+    return _BY_CLASS[type(error)]

@@ -1,0 +1,145 @@
+"""``POST /token``: the form is read here, and the sentence of :mod:`authserver.issuance` does the rest."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from authserver.audit import Audit
+from authserver.endpoints import respond
+from authserver.endpoints.http import Request, Response, TrustedProxies
+from authserver.endpoints.limits import FailureLimit
+from authserver.endpoints.params import Form, read_form
+from authserver.errors import (
+    ClientAuthenticationRefused,
+    GrantUnsupported,
+    Reason,
+    Refused,
+    RequestMalformed,
+    Unavailable,
+)
+from authserver.issuance import Issuance
+from authserver.model import AccessToken, Credential, TokenRequest
+from authserver.oauth import CLIENT_ASSERTION_JWT, Grant, TokenType
+
+_IDENTITY_TOKEN_TYPES: Final = frozenset((TokenType.JWT.value, TokenType.ID_TOKEN.value))
+_ISSUED_TOKEN_TYPES: Final = frozenset((TokenType.ACCESS_TOKEN.value, TokenType.JWT.value))
+_CHALLENGES: Final = {"bearer": "Bearer", "dpop": "DPoP"}
+
+
+class TokenEndpoint:
+    """The token endpoint (RFC 6749 section 3.2). One request, one decision, one audit event."""
+
+    def __init__(self, issuance: Issuance, audit: Audit, limit: FailureLimit, proxies: TrustedProxies) -> None:
+        self._issuance = issuance
+        self._audit = audit
+        self._limit = limit
+        self._proxies = proxies
+
+    def __call__(self, request: Request) -> Response:
+        """Answer a token request."""
+        address = self._proxies.client_address(request)
+        grant: Grant | None = None
+        try:
+            with self._audit.decision(request.request_id, address) as decision:
+                self._proxies.refuse_plain_http(request)
+                form = read_form(request)
+                _refuse_secrets(request, form)
+                decision.grant = grant = _grant(form)
+                credential = _CREDENTIALS[grant](form)
+                token = self._issuance.issue(_asked(request, address, form, grant, credential), decision)
+        except Refused as refused:
+            return respond.refused(request, self._limit.count(address, refused), grant)
+        except Unavailable as unavailable:
+            return respond.unavailable(request, unavailable)
+        return _issued(token, form, grant)
+
+
+def _asked(request: Request, address: str, form: Form, grant: Grant, credential: Credential) -> TokenRequest:
+    return TokenRequest(
+        request_id=request.request_id,
+        address=address,
+        grant=grant,
+        credential=credential,
+        resources=form.all("resource"),
+        audiences=form.all("audience"),
+        scope=form.one("scope"),
+        proofs=request.header_values("dpop"),
+    )
+
+
+def _refuse_secrets(request: Request, form: Form) -> None:
+    """At most one client authentication method (RFC 6749 section 2.3), and never one with a secret."""
+    authorization = request.header("authorization")
+    offered = [authorization is not None, "client_secret" in form, "client_assertion" in form]
+    if sum(offered) > 1:
+        raise RequestMalformed(Reason.CLIENT_AUTHENTICATION_REPEATED)
+    if authorization is not None:
+        scheme = authorization.partition(" ")[0].lower()
+        raise ClientAuthenticationRefused(Reason.CLIENT_SECRET_OFFERED, scheme=_CHALLENGES.get(scheme, "Basic"))
+    if "client_secret" in form:
+        raise ClientAuthenticationRefused(Reason.CLIENT_SECRET_OFFERED)
+
+
+def _grant(form: Form) -> Grant:
+    name = form.required("grant_type")
+    try:
+        return Grant(name)
+    except ValueError as error:
+        raise GrantUnsupported(Reason.GRANT_UNSUPPORTED, unverified_grant_type=name[:100]) from error
+
+
+def _subject_token(form: Form) -> Credential:
+    """RFC 8693 section 2.1."""
+    _refuse_client_assertion(form)
+    token, token_type = form.required("subject_token"), form.required("subject_token_type")
+    if token_type not in _IDENTITY_TOKEN_TYPES:
+        raise RequestMalformed(Reason.PARAMETER_UNSUPPORTED, parameter="subject_token_type")
+    if ("actor_token" in form) != ("actor_token_type" in form):
+        missing = "actor_token" if "actor_token_type" in form else "actor_token_type"
+        raise RequestMalformed(Reason.PARAMETER_MISSING, parameter=missing)
+    if "actor_token" in form:
+        raise RequestMalformed(Reason.ACTOR_TOKEN_UNSUPPORTED)
+    if form.one("requested_token_type") not in (None, *_ISSUED_TOKEN_TYPES):
+        raise RequestMalformed(Reason.PARAMETER_UNSUPPORTED, parameter="requested_token_type")
+    return Credential(token)
+
+
+def _assertion(form: Form) -> Credential:
+    """RFC 7523 section 2.1."""
+    _refuse_client_assertion(form)
+    return Credential(form.required("assertion"))
+
+
+def _client_assertion(form: Form) -> Credential:
+    """RFC 7523 section 2.2."""
+    assertion = form.one("client_assertion")
+    if assertion is None:
+        raise ClientAuthenticationRefused(Reason.CLIENT_AUTHENTICATION_MISSING)
+    if form.one("client_assertion_type") != CLIENT_ASSERTION_JWT:
+        raise ClientAuthenticationRefused(Reason.CLIENT_ASSERTION_TYPE_UNKNOWN)
+    return Credential(assertion, form.one("client_id"))
+
+
+def _refuse_client_assertion(form: Form) -> None:
+    # The caller of these grants is the token it presents. Ignoring a second credential would hide a mistake.
+    if "client_assertion" in form:
+        raise ClientAuthenticationRefused(Reason.CLIENT_AUTHENTICATION_UNEXPECTED)
+
+
+def _issued(token: AccessToken, form: Form, grant: Grant) -> Response:
+    """RFC 6749 section 5.1, and RFC 8693 section 2.2.1 for token exchange."""
+    document: dict[str, str | int] = {
+        "access_token": token.value,
+        "token_type": token.token_type,
+        "expires_in": token.expires_in,
+        "scope": " ".join(token.scope),
+    }
+    if grant is Grant.TOKEN_EXCHANGE:
+        document["issued_token_type"] = form.one("requested_token_type") or TokenType.ACCESS_TOKEN.value
+    return respond.json_response(200, document, *respond.NO_STORE)
+
+
+_CREDENTIALS: Final[Mapping[Grant, Callable[[Form], Credential]]] = {
+    Grant.TOKEN_EXCHANGE: _subject_token,
+    Grant.JWT_BEARER: _assertion,
+    Grant.CLIENT_CREDENTIALS: _client_assertion,
+}

@@ -1,0 +1,99 @@
+"""Log lines as JSON, with everything that looks like a credential taken out of them.
+
+Redaction is the second line of defence. The first is that no code hands a token, an assertion or a key to a logger.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, BinaryIO, Final
+
+import structlog
+
+REDACTED: Final = "[redacted]"
+
+_SECRET = re.compile(
+    # A compact JWS or JWE: its first segment is the base64url of a JSON object.
+    r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_.-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|(?i:\b(?:bearer|dpop|basic)\s+)[A-Za-z0-9._~+/=-]{16,}",
+    re.DOTALL,
+)
+_SECRET_NAMES: Final = frozenset(
+    (
+        "access_token",
+        "assertion",
+        "authorization",
+        "client_assertion",
+        "client_secret",
+        "d",
+        "password",
+        "subject_token",
+    )
+)
+
+EventDict = MutableMapping[str, Any]
+
+
+def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor that replaces whatever looks like a credential, at any depth."""
+    return {name: REDACTED if name in _SECRET_NAMES else _redacted(value) for name, value in event.items()}
+
+
+def audit_writer(stream: BinaryIO) -> Callable[[Mapping[str, Any]], object]:
+    """A function that writes one audit event as a line of JSON, whole and at once.
+
+    It raises OSError when the line could not be written.
+    """
+    logger = structlog.BytesLogger(stream)
+    render = structlog.processors.JSONRenderer(serializer=_json)
+
+    def write(event: Mapping[str, Any]) -> None:
+        line = render(None, "", redact(None, "", dict(event)))
+        try:
+            logger.msg(line if isinstance(line, bytes) else line.encode("utf-8"))
+        except ValueError as error:  # what a closed stream raises
+            raise OSError("the audit stream is closed") from error
+
+    return write
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send the standard library's log records, the server's own and everybody else's, to standard error as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(json_formatter())
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+def json_formatter() -> logging.Formatter:
+    """A formatter that turns any log record into one redacted line of JSON."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.ExtraAdder(),
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redact,
+            structlog.processors.JSONRenderer(serializer=_json),
+        ],
+    )
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SECRET.sub(REDACTED, value)
+    if isinstance(value, Mapping):
+        return redact(None, "", dict(value))
+    if isinstance(value, list | tuple):
+        return [_redacted(member) for member in value]
+    return value
+
+
+def _json(value: Any, **options: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, **options)

@@ -1,0 +1,131 @@
+"""The whole application in this process, asked through WSGI."""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from werkzeug.test import Client, EnvironBuilder
+
+from authserver.hosting.flask import create_app
+from authserver.server import Service, build, prepare
+from authserver.settings import load
+from authserver.testing import FakeIssuer, FrozenClock
+from tests import leaks
+from tests.served import AUDIENCE, Answer, write_configuration
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass
+class Application:
+    """The application, its clock, and what it wrote to the audit log."""
+
+    service: Service
+    client: Client
+    clock: FrozenClock
+    audit: io.BytesIO = field(repr=False)
+    issuer: str = ""
+
+    def post(
+        self,
+        form: Mapping[str, str] | Sequence[tuple[str, str]] | bytes,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        query: str = "",
+        content_type: str | None = FORM,
+        peer: str = "127.0.0.1",
+    ) -> Answer:
+        """``POST /token``."""
+        body = form if isinstance(form, bytes) else urlencode(form).encode()
+        return self.ask("POST", "/token", body=body, headers=headers, query=query, content_type=content_type, peer=peer)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        headers: Sequence[tuple[str, str]] = (),
+        query: str = "",
+        content_type: str | None = None,
+        peer: str = "127.0.0.1",
+    ) -> Answer:
+        """Any request."""
+        builder = EnvironBuilder(
+            path,
+            method=method,
+            data=body,
+            headers=list(headers),
+            query_string=query,
+            content_type=content_type,
+            environ_base={"REMOTE_ADDR": peer},
+        )
+        response = self.client.open(builder)
+        answer = Answer(response.status_code, dict(response.headers), response.data)
+        if b"access_token" in answer.body:
+            leaks.handled(str(answer.json.get("access_token", "")))
+        return answer
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The audit events so far."""
+        return [json.loads(line) for line in self.audit.getvalue().splitlines()]
+
+    @property
+    def reason(self) -> str | None:
+        """Why the last decision was a refusal."""
+        return self.events[-1].get("reason")
+
+
+MakeApplication = Callable[..., Application]
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    """The time of every test."""
+    return FrozenClock()
+
+
+@pytest.fixture
+def cluster(clock: FrozenClock) -> Iterator[FakeIssuer]:
+    """The issuer of identities."""
+    with FakeIssuer(clock=clock) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def make_application(tmp_path: Path, cluster: FakeIssuer, clock: FrozenClock) -> Iterator[MakeApplication]:
+    """Make an application; settings are those of ``write_configuration``."""
+    made: list[Application] = []
+
+    def make(*, folder: str = "", **settings: Any) -> Application:
+        place = tmp_path / (folder or str(len(made)))
+        loaded = load(write_configuration(place, cluster=cluster.issuer, **{"issuer": AUDIENCE, **settings}))
+        prepare(loaded, clock=clock)
+        audit = io.BytesIO()
+        service = build(loaded, clock=clock, audit_stream=audit)
+        made.append(Application(service, Client(create_app(service)), clock, audit, loaded.server.issuer))
+        return made[-1]
+
+    yield make
+    for application in made:
+        application.service.close()
+        leak = leaks.find(application.audit.getvalue().decode())
+        assert leak is None, f"the audit log holds {leak}"
+
+
+@pytest.fixture
+def application(make_application: MakeApplication) -> Application:
+    """An application with the usual settings."""
+    return make_application()
+
+
+@pytest.fixture
+def identity(cluster: FakeIssuer) -> str:
+    """The identity token of a service account that two rules admit."""
+    return leaks.handled(cluster.kubernetes_token("media", "thumbnailer", AUDIENCE))

@@ -1,0 +1,98 @@
+"""Log lines, and what must never be in one."""
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from authserver.telemetry import REDACTED, audit_writer, json_formatter
+from authserver.testing import FakeIssuer
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----"  # cut short: opens nothing
+
+
+def logged(message: str, *arguments: object, exception: bool = False, **extra: object) -> dict[str, Any]:
+    """One record through the formatter, read back."""
+    try:
+        raise ValueError("no good")
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__) if exception else None
+    record = logging.getLogger("authserver").makeRecord(
+        "authserver", logging.WARNING, "file.py", 1, message, arguments, info, extra=extra
+    )
+    line: dict[str, Any] = json.loads(json_formatter().format(record))
+    return line
+
+
+def audited(event: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """One event through the audit writer, read back and raw."""
+    stream = io.BytesIO()
+    audit_writer(stream)(event)
+    raw = stream.getvalue().decode()
+    assert raw.count("\n") == 1
+    return json.loads(raw), raw
+
+
+def test_a_line_has_its_level_logger_time_and_facts() -> None:
+    line = logged("hello %s", "world", reason="store_unavailable")
+    assert line["event"] == "hello world"
+    assert line["level"] == "warning"
+    assert line["logger"] == "authserver"
+    assert line["reason"] == "store_unavailable"
+    assert line["timestamp"].endswith("Z")
+
+
+def test_an_exception_is_one_line_with_its_traceback() -> None:
+    line = logged("failed", exception=True)
+    assert "ValueError: no good" in line["exception"]
+
+
+@pytest.mark.parametrize("make", ["token", "cut token", "pem", "cut pem", "header", "dpop header"])
+def test_whatever_looks_like_a_credential_is_redacted_at_any_depth(make: str) -> None:
+    with FakeIssuer() as issuer:
+        token = issuer.identity_token("https://auth.example.com")
+    secret = {
+        "token": token,
+        "cut token": token[: len(token) // 2],
+        "pem": PEM,
+        "cut pem": PEM[:45],
+        "header": "Bearer abcdefghijklmnopqrstuvwxyz",
+        "dpop header": "DPoP abcdefghijklmnopqrstuvwxyz",
+    }[make]
+    kept = secret.split()[-1][:20] if make.endswith("header") else secret[10:40]
+    event, raw = audited({"facts": {"deep": [f"before {secret} after", {"x": secret}]}, "plain": secret})
+    assert kept not in raw
+    assert REDACTED in event["plain"]
+    line = logged(f"got {secret}", extra_fact=secret)
+    assert kept not in json.dumps(line)
+
+
+def test_a_value_is_redacted_by_its_name_too() -> None:
+    event, _ = audited({"subject_token": "opaque", "facts": {"client_secret": "hush", "count": 1}})
+    assert event == {"subject_token": REDACTED, "facts": {"client_secret": REDACTED, "count": 1}}
+
+
+def test_ordinary_words_are_left_alone() -> None:
+    fine = {"reason": "no_rule", "sub": "cluster:system:serviceaccount:a:b", "kid": "eyJkid", "jti": "eyJ.a", "n": 1}
+    assert audited(dict(fine))[0] == fine
+
+
+def test_a_line_cannot_be_forged_by_a_line_break() -> None:
+    _, raw = audited({"unverified_issuer": 'x\n{"event":"decision"}\r\u2028\x1b[0m'})
+    assert raw.count("\n") == 1
+    assert raw.isascii()
+    assert "\x1b" not in raw
+
+
+def test_a_stream_that_cannot_be_written_is_an_oserror() -> None:
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    closed = io.BytesIO()
+    closed.close()
+    for stream in (Full(), closed):
+        with pytest.raises(OSError, match=r"No space|closed"):
+            audit_writer(stream)({"event": "decision"})
