@@ -1,0 +1,111 @@
+"""``authserver keys``: the ring with its timeline, planned rotation, emergency revocation."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from authserver.cli.configuration import config_option, exit_codes, fail, json_option, load_settings
+from authserver.keys.ring import Entry, KeyUnknown, State
+from authserver.keys.rotate import KeyRing
+from authserver.keys.schedule import KeyTooYoung
+from authserver.server import open_ring, open_store, prepare
+
+
+@click.group()
+def keys() -> None:
+    """Look at the signing keys, and change them."""
+
+
+@keys.command("list")
+@config_option
+@json_option
+def list_(config: Path, as_json: bool) -> None:
+    """List every key with its state and its planned times."""
+    with opened_ring(config) as ring:
+        show(ring, time.time(), as_json)
+
+
+@keys.command()
+@config_option
+@json_option
+def rotate(config: Path, as_json: bool) -> None:
+    """Let the next keys sign as early as is safe, without any verifier noticing."""
+    with opened_ring(config) as ring:
+        ring.rotate_now()
+        show(ring, time.time(), as_json)
+
+
+@keys.command()
+@click.argument("kid")
+@click.option("--now", is_flag=True, help="Revoke even if verifiers may not know the next key yet.")
+@config_option
+@json_option
+def revoke(kid: str, now: bool, config: Path, as_json: bool) -> None:
+    """Withdraw the key KID at once and for ever: an emergency.
+
+    The next key of its algorithm signs from now on. Verifiers drop KID within keys.jwks_max_age.
+    """
+    with opened_ring(config) as ring:
+        try:
+            ring.revoke(kid, force=now)
+        except KeyUnknown as error:
+            fail(str(error))
+        except KeyTooYoung as error:
+            fail(f"{error}. Wait so long, or use --now and accept that some verifiers refuse tokens until then.")
+        show(ring, time.time(), as_json)
+
+
+@contextmanager
+def opened_ring(config: Path) -> Iterator[KeyRing]:
+    """The key ring of a configuration, read from its store; what goes wrong ends the command."""
+    settings = load_settings(config)
+    with exit_codes():
+        prepare(settings)
+        store = open_store(settings)
+        try:
+            ring = open_ring(settings, store, time.time)
+            ring.refresh()
+            yield ring
+        finally:
+            store.close()
+
+
+def show(ring: KeyRing, now: float, as_json: bool) -> None:
+    """Print the ring at ``now``."""
+    entries = sorted(ring.ring.entries, key=lambda entry: (entry.algorithm, entry.activates_at))
+    if as_json:
+        click.echo(json.dumps({"keys": [described(entry, now, ring) for entry in entries]}, indent=2))
+        return
+    for entry in entries:
+        click.echo(f"{entry.algorithm:<6} {state(entry, now, ring):<8} {entry.kid}  {next_change(entry, now)}")
+
+
+def state(entry: Entry, now: float, ring: KeyRing) -> str:
+    """The entry's state, by what the ring would do with it."""
+    active = ring.ring.active(entry.algorithm, now)
+    return State.ACTIVE.value if active is not None and active.kid == entry.kid else entry.state(now).value
+
+
+def described(entry: Entry, now: float, ring: KeyRing) -> dict[str, Any]:
+    """An entry for programs: times are in RFC 3339."""
+    times = ("published_at", "activates_at", "retires_at", "removed_at")
+    shown = {name: instant(getattr(entry, name)) for name in times}
+    return {"kid": entry.kid, "alg": entry.algorithm, "state": state(entry, now, ring), **shown}
+
+
+def next_change(entry: Entry, now: float) -> str:
+    """The next thing that is planned for an entry."""
+    planned = ((entry.activates_at, "signs from"), (entry.retires_at, "signs until"), (entry.removed_at, "shown until"))
+    at, what = next(((at, what) for at, what in planned if at > now), (entry.removed_at, "shown until"))
+    return f"{what} {instant(at)}"
+
+
+def instant(seconds: float) -> str:
+    """An instant in RFC 3339, UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
