@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n auto $(PYTEST_OPTIONS)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help demo test quick check fmt fmt-check lint types walls coverage interop lock clean
+.PHONY: help demo test quick check fmt fmt-check lint types walls interop lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,9 +49,6 @@ types: .venv/developer ## mypy, strict
 
 walls: .venv/developer ## who may import whom
 	@$(BIN)/lint-imports --no-logo --no-cache
-
-coverage: .venv/developer ## every test, and fail where they leave too much of authserver/ unrun
-	@$(PYTEST) -m "not interop" --cov --cov-report=term
 
 interop: .venv/developer tests/interop/node_modules/installed ## programs of other ecosystems; needs node and npm
 	@$(BIN)/python -m pytest -m interop $(PYTEST_OPTIONS)
@@ -88,5 +85,5 @@ clean: ## remove what the other targets made
 	@touch $@
 
 tests/interop/node_modules/installed: tests/interop/package.json tests/interop/package-lock.json
-	@npm ci --prefix tests/interop --silent
+	@npm ci --prefix tests/interop --loglevel error --no-fund --no-audit
 	@touch $@

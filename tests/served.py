@@ -245,6 +245,7 @@ class Server:
     def stop(self) -> int:
         """Stop gracefully; the exit code."""
         assert self.process is not None
+        _pool.clear()  # or gunicorn waits for what we might still send on a connection that was kept
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 

@@ -25,5 +25,6 @@ def test_the_demo_tells_its_story_and_ends_well(tmp_path: Path) -> None:
     assert done.stdout.count("\n1. ") == 1
     for told in ("None was refused", "insufficient_scope", "no_rule", "key_unknown", "was withdrawn"):
         assert told in done.stdout
-    assert leaks.find(done.stdout + done.stderr) is None
+    leak = leaks.find(done.stdout + done.stderr)
+    assert leak is None
     assert list(tmp_path.iterdir()) == []

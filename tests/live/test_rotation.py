@@ -47,7 +47,8 @@ def keys(server: Server, *arguments: str) -> Any:
     """``authserver keys``, as JSON."""
     command = [sys.executable, "-m", "authserver", "keys", *arguments, "--json", "--config", str(server.configuration)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert leaks.find(done.stdout + done.stderr) is None
+    leak = leaks.find(done.stdout + done.stderr)
+    assert leak is None
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["keys"]
 

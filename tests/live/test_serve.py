@@ -31,7 +31,8 @@ def authserver(*arguments: str, **environment: str) -> subprocess.CompletedProce
         check=False,
         env={**os.environ, **environment},
     )
-    assert leaks.find(done.stdout + done.stderr) is None
+    leak = leaks.find(done.stdout + done.stderr)
+    assert leak is None
     return done
 
 
