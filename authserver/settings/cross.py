@@ -1,13 +1,10 @@
 """What no table can see on its own: whether the tables fit each other."""
 
-from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final
 
-from authserver.policy.expect import ExpectTable
-from authserver.policy.rules import RuleTable
-from authserver.settings.gather import Draft, Entry
-from authserver.settings.report import Place, Report, shown
+from authserver.settings.gather import Draft, Mention
+from authserver.settings.report import Report, shown
 from authserver.settings.tables import ResourceTable
 from authserver.settings.urls import refuse_plain_http
 from authserver.table import spelled
@@ -16,7 +13,7 @@ from authserver.table import spelled
 def check_addresses(draft: Draft, report: Report) -> None:
     """Everything is https, but for loopback where that is allowed; metrics have an address of their own."""
     allowed = draft.server is not None and draft.server.insecure_allow_http
-    for place, url in _addresses(draft):
+    for place, url in draft.addresses:
         report.attempt(place, partial(refuse_plain_http, url, insecure_allow_http=allowed))
     if draft.server and draft.telemetry and draft.server.bind == draft.telemetry.bind:
         report.add(
@@ -56,12 +53,25 @@ def check_sources(draft: Draft, report: Report) -> None:
             )
 
 
-def check_rules(draft: Draft, report: Report) -> None:
-    """Rules name what exists, and stay within the lifetime of tokens."""
-    _check_names(draft.rules, "rule", report)
-    resources = _by_identifier(draft)
+def check_mentions(draft: Draft, report: Report) -> None:
+    """Rules and policy tests have names of their own and name what exists.
+
+    A policy test that names something else would pass for the wrong reason.
+    """
+    seen: set[tuple[str, str]] = set()
+    resources = {resource.identifier: resource for resource in draft.resources.values()}
+    for mention in draft.mentions:
+        if mention.name is not None and (mention.kind, mention.name) in seen:
+            message = f"is the name of another {mention.kind} too"
+            report.add(mention.place.at("name"), message, "Give each a name of its own.")
+        seen.add((mention.kind, mention.name or ""))
+        _check_source(mention, draft, report)
+        _check_resource(mention, resources.get(mention.resource or ""), draft, report)
+
+
+def check_lifetimes(draft: Draft, report: Report) -> None:
+    """Rules stay within the lifetime of tokens."""
     for entry in draft.rules:
-        _check_references(entry, "match", entry.table.match, draft, resources, report)
         lifetime = entry.table.lifetime
         if draft.tokens and lifetime is not None and lifetime > draft.tokens.lifetime:
             report.add(
@@ -71,58 +81,25 @@ def check_rules(draft: Draft, report: Report) -> None:
             )
 
 
-def check_expectations(draft: Draft, report: Report) -> None:
-    """Policy tests name what exists: one that names something else would pass for the wrong reason."""
-    _check_names(draft.expectations, "policy test", report)
-    resources = _by_identifier(draft)
-    for entry in draft.expectations:
-        _check_references(entry, "claims", entry.table.claims, draft, resources, report)
-
-
-CHECKS: Final = (check_addresses, check_resources, check_sources, check_rules, check_expectations)
+CHECKS: Final = (check_addresses, check_resources, check_sources, check_mentions, check_lifetimes)
 """Every check, in the order in which its problems are listed."""
 
 
-def _addresses(draft: Draft) -> Iterator[tuple[Place, str]]:
-    if draft.server is not None:
-        yield draft.place.at("server", "issuer"), draft.server.issuer
-    for name, source in draft.sources.items():
-        place = draft.place.at("sources", name)
-        if source.jwks is None:
-            yield place.at("issuer"), source.issuer  # keys are found there; otherwise it is only a name
-        elif source.jwks.url is not None:
-            yield place.at("jwks", "url"), source.jwks.url
-
-
-def _check_names(entries: Iterable[Entry[RuleTable] | Entry[ExpectTable]], what: str, report: Report) -> None:
-    seen: set[str] = set()
-    for entry in entries:
-        if entry.table.name in seen:
-            report.add(entry.place.at("name"), f"is the name of another {what} too", "Give each a name of its own.")
-        seen.add(entry.table.name)
-
-
-def _check_references(
-    entry: Entry[RuleTable] | Entry[ExpectTable],
-    key: str,
-    attributes: Iterable[str],
-    draft: Draft,
-    resources: dict[str, ResourceTable],
-    report: Report,
-) -> None:
-    place, table = entry.place, entry.table
-    source, resource = draft.sources.get(table.source), resources.get(table.resource)
-    if table.source not in draft.declared_sources:
-        report.unknown(place.at("source"), "source", table.source, draft.declared_sources)
-    if table.resource not in draft.declared_identifiers:
-        report.unknown(place.at("resource"), "resource identifier", table.resource, draft.declared_identifiers)
-    for attribute in attributes if source else ():
+def _check_source(mention: Mention, draft: Draft, report: Report) -> None:
+    place, source = mention.place, draft.sources.get(mention.source or "")
+    if mention.source is not None and mention.source not in draft.declared_sources:
+        report.unknown(place.at("source"), "source", mention.source, draft.declared_sources)
+    for attribute in mention.attributes if source else ():
         if source and attribute not in source.attribute_names:
-            report.unknown(place.at(key, attribute), "attribute", attribute, source.attribute_names)
-    for position, scope in enumerate(table.scope):
-        if resource and scope not in resource.scopes:
+            report.unknown(place.at(mention.key, attribute), "attribute", attribute, source.attribute_names)
+
+
+def _check_resource(mention: Mention, resource: ResourceTable | None, draft: Draft, report: Report) -> None:
+    place = mention.place
+    if mention.resource is not None and mention.resource not in draft.declared_identifiers:
+        report.unknown(place.at("resource"), "resource identifier", mention.resource, draft.declared_identifiers)
+    if resource is None or report.blames(place.at("scope")):
+        return
+    for position, scope in enumerate(mention.scope):
+        if scope not in resource.scopes:
             report.unknown(place.at("scope", position), "scope", scope, resource.scopes)
-
-
-def _by_identifier(draft: Draft) -> dict[str, ResourceTable]:
-    return {resource.identifier: resource for resource in draft.resources.values()}

@@ -49,11 +49,26 @@ class Entry(Generic[TableT]):
 
 
 @dataclass(frozen=True, slots=True)
+class Mention:
+    """What a rule or a policy test refers to. ``key`` is what it calls the table of attributes."""
+
+    place: Place
+    kind: str
+    key: str
+    name: str | None
+    source: str | None
+    resource: str | None
+    attributes: tuple[str, ...]
+    scope: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """Tables that are right by themselves. None stands for one that is not, and a named one is left out.
 
     ``declared_sources`` and ``declared_identifiers`` hold what the file declares, rightly or not, so that a rule
-    is not blamed for somebody else's mistake.
+    is not blamed for somebody else's mistake. ``addresses`` and ``mentions`` are taken from the file as it stands, so
+    that they are checked even where something else in their table is wrong.
     """
 
     place: Place
@@ -69,6 +84,8 @@ class Draft:
     expectations: tuple[Entry[ExpectTable], ...]
     declared_sources: frozenset[str]
     declared_identifiers: frozenset[str]
+    addresses: tuple[tuple[Place, str], ...]
+    mentions: tuple[Mention, ...]
 
 
 def include_patterns(document: Document) -> tuple[str, ...]:
@@ -85,7 +102,7 @@ def gather(main: Document, included: Iterable[Document], report: Report) -> Draf
         report.unknown(place.at(name), "table", name, TOP_LEVEL)
 
     def single(name: str, model: type[TableT]) -> TableT | None:
-        return report.read(model, tables.get(name, {}), place.at(name))
+        return report.read_what_is_right(model, tables.get(name, {}), place.at(name))
 
     documents = [main, *included]
     resources = dict(_named(main, "resources", report))
@@ -99,13 +116,16 @@ def gather(main: Document, included: Iterable[Document], report: Report) -> Draf
         limits=single("limits", LimitsTable),
         telemetry=single("telemetry", TelemetryTable),
         resources=_present(
-            (name, report.read(ResourceTable, raw, place.at("resources", name))) for name, raw in resources.items()
+            (name, report.read_what_is_right(ResourceTable, raw, place.at("resources", name)))
+            for name, raw in resources.items()
         ),
         sources=_present((name, _source(raw, place.at("sources", name), report)) for name, raw in sources.items()),
         rules=tuple(_listed(documents, "allow", RuleTable, report)),
         expectations=tuple(_listed(documents, "expect", ExpectTable, report)),
         declared_sources=frozenset(sources),
         declared_identifiers=frozenset(_identifiers(resources.values())),
+        addresses=tuple(_addresses(place, tables.get("server"), sources)),
+        mentions=tuple(_mentions(documents)),
     )
 
 
@@ -144,11 +164,50 @@ def _listed(documents: Iterable[Document], name: str, model: type[TableT], repor
                 yield Entry(place.at(position), table)
 
 
+def _addresses(place: Place, server: object, sources: Mapping[str, object]) -> Iterator[tuple[Place, str]]:
+    issuer = _text(server, "issuer")
+    if issuer is not None:
+        yield place.at("server", "issuer"), issuer
+    for name, raw in sources.items():
+        jwks = raw.get("jwks") if isinstance(raw, dict) else None
+        # Without a place of its own for keys they are found at the issuer; with one the issuer is only a name.
+        here = place.at("sources", name) if jwks is None else place.at("sources", name, "jwks")
+        key = "issuer" if jwks is None else "url"
+        address = _text(raw if jwks is None else jwks, key)
+        if address is not None:
+            yield here.at(key), address
+
+
+def _mentions(documents: Iterable[Document]) -> Iterator[Mention]:
+    for document in documents:
+        for table, kind, key in (("allow", "rule", "match"), ("expect", "policy test", "claims")):
+            entries = document.tables.get(table, [])
+            for position, raw in enumerate(entries if isinstance(entries, list) else []):
+                if isinstance(raw, dict):
+                    yield _mention(raw, document.place.at(table, position), kind, key)
+
+
+def _mention(raw: Mapping[str, object], place: Place, kind: str, key: str) -> Mention:
+    attributes, scope = raw.get(key), raw.get("scope")
+    return Mention(
+        place=place,
+        kind=kind,
+        key=key,
+        name=_text(raw, "name"),
+        source=_text(raw, "source"),
+        resource=_text(raw, "resource"),
+        attributes=tuple(attributes) if isinstance(attributes, dict) else (),
+        scope=tuple(scope) if isinstance(scope, list) and all(isinstance(each, str) for each in scope) else (),
+    )
+
+
+def _text(raw: object, key: str) -> str | None:
+    value = raw.get(key) if isinstance(raw, dict) else None
+    return value if isinstance(value, str) and value else None
+
+
 def _identifiers(resources: Iterable[object]) -> Iterator[str]:
-    for raw in resources:
-        identifier = raw.get("identifier") if isinstance(raw, dict) else None
-        if isinstance(identifier, str):
-            yield identifier
+    return (identifier for raw in resources if (identifier := _text(raw, "identifier")) is not None)
 
 
 def _present(tables: Iterable[tuple[str, TableT | None]]) -> dict[str, TableT]:

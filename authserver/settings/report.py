@@ -85,6 +85,28 @@ class Report:
             self._translate(model, error.errors(include_url=False, include_input=False), place)
             return None
 
+    def read_what_is_right(self, model: type[TableT], raw: object, place: Place) -> TableT | None:
+        """Read one table, as if the keys that are wrong or unknown were not there; None if it cannot do without them.
+
+        What is wrong is noted all the same. So a mistake in one key hides no mistake between the others.
+        """
+        table = self.read(model, raw, place)
+        if table is not None or not isinstance(raw, dict):
+            return table
+        wrong = {step for step in raw if step not in model.model_fields or self._is_blamed(place.at(step))}
+        try:
+            return model.model_validate({key: value for key, value in raw.items() if key not in wrong})
+        except ValidationError:
+            return None
+
+    def blames(self, place: Place) -> bool:
+        """Whether there is a problem at just this place."""
+        return place in self._problems
+
+    def _is_blamed(self, place: Place) -> bool:
+        inside = (f"{place.path}.", f"{place.path}[")
+        return any(each == place or each.path.startswith(inside) for each in self._problems)
+
     def _translate(self, model: type[Table], errors: list[ErrorDetails], place: Place) -> None:
         unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
         # A misspelt key is one mistake, although its right spelling is missing too.

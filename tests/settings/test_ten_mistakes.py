@@ -121,3 +121,58 @@ def test_every_table_is_closed_strict_frozen_and_keeps_its_input_to_itself(model
     for setting in ("frozen", "strict", "hide_input_in_errors"):
         assert model.model_config.get(setting) is True
     assert model.model_config.get("extra") == "forbid"
+
+
+def test_a_mistake_in_one_key_hides_none_between_the_others(tmp_path: Path) -> None:
+    text = """
+[server]
+issuer = "http://auth.example.com"
+colour = "red"
+
+[keys]
+rotate = "1d"
+algorithms = ["ES256"]
+
+[resources.images]
+identifier = "https://images.example.com"
+scopes = ["images:read"]
+algorithm = "RS256"
+colour = "red"
+
+[sources.cluster]
+type = "kubernetes"
+issuer = "http://cluster.example.com"
+
+[[allow]]
+name = "first"
+source = "clutser"
+match = {}
+resource = "https://nowhere.example.com"
+scope = []
+lifetime = "2h"
+
+[[allow]]
+name = "first"
+source = "cluster"
+match = { namespace = "media" }
+resource = "https://images.example.com"
+scope = ["images:delete"]
+mode = "observe"
+"""
+    assert sorted(each.path for each in problems(write(tmp_path, text))) == [
+        "allow[0].lifetime",
+        "allow[0].match",
+        "allow[0].resource",
+        "allow[0].scope",
+        "allow[0].source",
+        "allow[1].mode",
+        "allow[1].name",
+        "allow[1].scope[0]",
+        "keys.rotate",
+        "resources.images.algorithm",
+        "resources.images.colour",
+        "server.colour",
+        "server.issuer",
+        "sources.cluster.audience",
+        "sources.cluster.issuer",
+    ]
