@@ -1,6 +1,6 @@
 """Exactly one event for each decision: who, what was asked, which rule, the outcome and why. Never a token."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,6 +10,7 @@ from authserver.model import AccessToken, Authorization, Resource, Subject, Toke
 from authserver.oauth import Grant
 
 _LOGGED_CHARACTERS: Final = 500
+_LOGGED_MEMBERS: Final = 20
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class Audit:
             **_asked(decision),
             **_found(decision),
             **_granted(decision),
-            "facts": {**decision.facts, **facts},
+            "facts": {name: _bounded(fact) for name, fact in {**decision.facts, **facts}.items()},
         }
         try:
             self._write({name: value for name, value in event.items() if value not in (None, {}, ())})
@@ -79,12 +80,21 @@ class Audit:
             raise Unavailable(Reason.AUDIT_UNWRITABLE) from error
 
 
+def _bounded(fact: Fact) -> Fact:
+    """A fact cut down to what a log line should hold: a caller may have written it, and at length."""
+    if isinstance(fact, str):
+        return fact[:_LOGGED_CHARACTERS]
+    if isinstance(fact, Sequence):
+        return [member[:_LOGGED_CHARACTERS] for member in fact[:_LOGGED_MEMBERS]]
+    return fact
+
+
 def _asked(decision: Decision) -> Mapping[str, Any]:
     scope = decision.request.scope if decision.request else None
     return {
         "grant": decision.grant.value if decision.grant else None,
         "resource": decision.resource.identifier if decision.resource else None,
-        "unverified_scope": scope[:_LOGGED_CHARACTERS] if scope else None,
+        "unverified_scope": _bounded(scope) if scope else None,
     }
 
 

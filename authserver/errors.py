@@ -24,7 +24,6 @@ class Reason(StrEnum):
     PARAMETER_UNSUPPORTED = "parameter_unsupported"
     HEADER_REPEATED = "header_repeated"
     PLAIN_HTTP = "plain_http"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
 
     # Client authentication
     CLIENT_SECRET_OFFERED = "client_secret_offered"

@@ -41,7 +41,6 @@ class ErrorCode(StrEnum):
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"  # RFC 6749 section 4.1.2.1
     SERVER_ERROR = "server_error"  # RFC 6749 section 4.1.2.1
     NOT_FOUND = "not_found"  # ours: a path that does not exist
-    METHOD_NOT_ALLOWED = "method_not_allowed"  # ours: RFC 9110 section 15.5.6
 
 
 CLIENT_ASSERTION_JWT: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2

@@ -21,9 +21,12 @@ class FailureLimit:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._clock = clock
 
-    def count(self, address: str, refused: Refused) -> Refused:
-        """Count one failure; the error to answer with: the same, or that there were too many."""
+    def count(self, address: str, refused: Refused) -> None:
+        """Count one failure.
+
+        :raises TooManyFailures: there were too many from this address, so this one is answered differently.
+        """
         if self._rate is None or self._limiter.hit(self._rate, address):
-            return refused
+            return
         reset = self._limiter.get_window_stats(self._rate, address).reset_time
-        return TooManyFailures(max(1, math.ceil(reset - self._clock())), because=refused)
+        raise TooManyFailures(max(1, math.ceil(reset - self._clock())), because=refused) from refused

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from authserver.audit import Audit
+from authserver.audit import Audit, Decision
 from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response, TrustedProxies
 from authserver.endpoints.limits import FailureLimit
@@ -37,19 +37,28 @@ class TokenEndpoint:
     def __call__(self, request: Request) -> Response:
         """Answer a token request."""
         address = self._proxies.client_address(request)
-        grant: Grant | None = None
         try:
             with self._audit.decision(request.request_id, address) as decision:
-                self._proxies.refuse_plain_http(request)
-                form = read_form(request)
-                _refuse_secrets(request, form)
-                decision.grant = grant = _grant(form)
-                credential = _CREDENTIALS[grant](form)
-                token = self._issuance.issue(_asked(request, address, form, grant, credential), decision)
+                return self._limited(request, decision)
         except Refused as refused:
-            return respond.refused(request, self._limit.count(address, refused), grant)
+            return respond.refused(request, refused, decision.grant)
         except Unavailable as unavailable:
             return respond.unavailable(request, unavailable)
+
+    def _limited(self, request: Request, decision: Decision) -> Response:
+        try:
+            return self._decide(request, decision)
+        except Refused as refused:
+            self._limit.count(decision.address, refused)
+            raise
+
+    def _decide(self, request: Request, decision: Decision) -> Response:
+        self._proxies.refuse_plain_http(request)
+        form = read_form(request)
+        _refuse_secrets(request, form)
+        decision.grant = grant = _grant(form)
+        credential = _CREDENTIALS[grant](form)
+        token = self._issuance.issue(_asked(request, decision.address, form, grant, credential), decision)
         return _issued(token, form, grant)
 
 

@@ -70,7 +70,8 @@ def test_past_the_limit_failures_are_answered_slow_down_and_successes_are_not_to
     slowed = application.post(bad)
     assert (slowed.status, slowed.json["error"]) == (429, "slow_down")
     assert int(slowed.headers["Retry-After"]) > 0
-    assert application.reason == "token_malformed"
+    assert application.reason == "too_many_failures"
+    assert application.events[-1]["facts"]["refused_for"] == "token_malformed"
     assert application.post(exchange_form(identity)).status == 200
     assert application.post({}).status == 429
     elsewhere = application.post(bad, peer="198.51.100.1")
