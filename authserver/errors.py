@@ -195,7 +195,8 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (self.file, self.path, f"{self.message}. {self.remedy}")))
+        stop = "" if self.message.endswith("?") else "."
+        return ": ".join(filter(None, (self.file, self.path, f"{self.message}{stop} {self.remedy}")))
 
 
 class ConfigurationError(AuthServerError):

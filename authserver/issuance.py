@@ -31,6 +31,8 @@ class Issuance:
         decision.would_allow = self.policy.would_allow(decision.subject, decision.resource, request.scope)
         decision.authorization = self.policy.authorize(decision.subject, decision.resource, request.scope)
         self._check_sender(request, decision.resource.sender_constrained)
+        self.keys.check(decision.authorization)
+        self.identity.spend(decision.subject, self._clock())
         decision.token = self.keys.mint(decision.authorization)
         return decision.token
 

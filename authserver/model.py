@@ -23,7 +23,9 @@ class Subject:
     """A caller whose credential was verified.
 
     ``attributes`` are what rules may match, each a tuple of spellings. ``named_only`` holds attributes that
-    are dangerous enough that a rule must spell them out to match this caller at all.
+    are dangerous enough that a rule must spell them out to match this caller at all. ``single_use_until`` is the
+    instant, in seconds since the epoch, until which the credential must be remembered as used; None if it may be used
+    again.
     """
 
     source: str
@@ -31,6 +33,7 @@ class Subject:
     attributes: Mapping[str, tuple[str, ...]]
     credential_id: str
     named_only: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    single_use_until: float | None = None
 
     @property
     def sub(self) -> str:

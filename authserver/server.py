@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from authserver.endpoints.http import Endpoint, Route, TrustedProxies
 from authserver.endpoints.jwks import JwksEndpoint
 from authserver.endpoints.limits import FailureLimit
 from authserver.endpoints.token import TokenEndpoint
-from authserver.errors import AuthServerError, Unavailable
+from authserver.errors import AuthServerError, ConfigurationError, Unavailable
 from authserver.identity.authenticate import Identity
 from authserver.identity.source import JwksTable, JwtSource, SourceTable
 from authserver.issuance import Issuance
@@ -38,6 +37,9 @@ from authserver.telemetry import audit_writer
 
 REREAD_EVERY: Final = 1.0
 """Seconds between two looks at the key ring in the store."""
+
+CHECK_EVERY: Final = 2.0
+"""Seconds between two attempts to begin a write in the store, so that readiness can tell."""
 
 SWEEP_EVERY: Final = 60.0
 """Seconds between two clearings of what the replay memory no longer needs."""
@@ -85,73 +87,113 @@ class Service:
     """One process's server, ready to be hosted."""
 
     routes: tuple[Route, ...]
-    housekeeping: Housekeeping
+    housekeeping: tuple[Housekeeping, ...]
     ring: KeyRing
     store: SqliteStore
 
+    def ensure_running(self) -> None:
+        """Start the background work in this process unless it is running."""
+        for each in self.housekeeping:
+            each.ensure_running()
+
     def close(self) -> None:
         """Stop the background work and let go of the store."""
-        self.housekeeping.stop()
+        for each in self.housekeeping:
+            each.stop()
         self.store.close()
 
 
-def prepare(settings: Settings, *, clock: Clock = time.time) -> None:
+class StoreHealth:
+    """Whether the store could be written to when it was last tried. Asking costs nothing, however slow the store is."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self.is_good = True
+
+    def check(self) -> None:
+        """Try, and remember.
+
+        :raises Unavailable: it could not be.
+        """
+        self.is_good = False
+        self._store.check()
+        self.is_good = True
+
+
+def prepare(settings: Settings, *, clock: Clock = time.time) -> MasterKeys:
     """Do once, before any worker starts, what must not be left to chance: the store, the master key, the first ring.
+
+    Only here are they made. The master keys are for :func:`build`.
 
     :raises ConfigurationError: the master key is missing or wrong, or the store is of a newer release.
     :raises Unavailable: the store cannot be used.
     """
-    store = open_store(settings)
+    store = SqliteStore(settings.store_path)
     try:
-        open_ring(settings, store, clock, create_master_key=store.is_empty()).refresh()
+        master_keys = load_master_keys(settings, create=store.is_empty())
+        KeyRing(store, plan(settings), settings.server.issuer, master_keys, clock).refresh()
     finally:
         store.close()
+    return master_keys
 
 
-def build(settings: Settings, *, clock: Clock = time.time, audit_stream: BinaryIO | None = None) -> Service:
-    """Put a server together. Everything it opens belongs to the calling process.
+def build(
+    settings: Settings,
+    *,
+    master_keys: MasterKeys | None = None,
+    clock: Clock = time.time,
+    audit_stream: BinaryIO | None = None,
+) -> Service:
+    """Put a server together from what :func:`prepare` made. Everything it opens belongs to the calling process.
 
-    :raises ConfigurationError: the master key is missing or wrong.
-    :raises Unavailable: the store cannot be used and the ring was never read.
+    A store that is away is no reason to fail: the server starts unready, and is ready when the store is back.
+
+    :raises ConfigurationError: a master key is missing or wrong.
     """
     store = open_store(settings)
-    ring = open_ring(settings, store, clock)
-    ring.refresh()
+    ring = open_ring(settings, store, clock, master_keys)
+    attempt(ring.refresh, fatal=ConfigurationError)
+    health = StoreHealth(store)
     key_sets = {name: _key_set(table, settings, clock) for name, table in settings.sources.items()}
     skew = settings.server.clock_skew
-    sources = [JwtSource(name, table, key_sets[name], store, skew) for name, table in settings.sources.items()]
+    sources = [JwtSource(name, table, key_sets[name], skew) for name, table in settings.sources.items()]
     issuer = settings.server.issuer
-    issuance = Issuance(Identity(sources), settings.policy(), Minter(issuer, ring, clock), clock=clock)
-    stream = audit_stream or sys.stdout.buffer
+    issuance = Issuance(Identity(sources, store), settings.policy(), Minter(issuer, ring, clock), clock=clock)
+    stream = audit_stream or open(1, "wb", buffering=0, closefd=False)  # noqa: SIM115 (standard output)
     audit = Audit(audit_writer(stream), environment=settings.server.environment, clock=clock)
     proxies = TrustedProxies(settings.server.trusted_proxies)
     token = TokenEndpoint(issuance, audit, FailureLimit(settings.limits.failures, clock=clock), proxies)
-    ready = ReadyEndpoint(lambda: bool(ring.ready(clock())), lambda: _degraded(settings, ring, store, key_sets, clock))
+    ready = ReadyEndpoint(lambda: bool(ring.ready(clock())), lambda: _degraded(settings, ring, health, key_sets, clock))
     return Service(
         routes=_routes(settings, token, JwksEndpoint(ring, clock=clock), ready),
-        housekeeping=_housekeeping(ring, store, list(key_sets.values()), clock),
+        housekeeping=_housekeeping(ring, store, health, list(key_sets.values()), clock),
         ring=ring,
         store=store,
     )
 
 
 def open_store(settings: Settings) -> SqliteStore:
-    """The store that the configuration names.
-
-    :raises Unavailable: it cannot be opened.
-    :raises ConfigurationError: it was written by a newer release.
-    """
-    return SqliteStore(settings.store_path)
+    """The store that the configuration names. It is never begun here, and not touched before it is needed."""
+    return SqliteStore(settings.store_path, create=False)
 
 
-def open_ring(settings: Settings, store: SqliteStore, clock: Clock, *, create_master_key: bool = False) -> KeyRing:
-    """The key ring that the configuration describes, not read yet.
+def open_ring(
+    settings: Settings, store: SqliteStore, clock: Clock = time.time, master_keys: MasterKeys | None = None
+) -> KeyRing:
+    """The key ring that is in the store, not read yet. It is never begun here.
 
     :raises ConfigurationError: a master key is missing or is none.
     """
-    current = load_master_key(
-        settings.master_key, config=settings.file, where="keys.master_key", create=create_master_key
-    )
+    keys = master_keys or load_master_keys(settings)
+    return KeyRing(store, plan(settings), settings.server.issuer, keys, clock, begin=False)
+
+
+def load_master_keys(settings: Settings, *, create: bool = False) -> MasterKeys:
+    """The master keys that the configuration refers to. With ``create`` the file of the current one may be made.
+
+    :raises ConfigurationError: one is missing or is none.
+    """
+    current = load_master_key(settings.master_key, config=settings.file, where="keys.master_key", create=create)
     if current.readable_by_others:
         _log.warning("the master key can be read by others than its owner; change its mode to 0600")
     previous = [
@@ -160,7 +202,7 @@ def open_ring(settings: Settings, store: SqliteStore, clock: Clock, *, create_ma
         ).key
         for position, reference in enumerate(settings.previous_master_keys)
     ]
-    return KeyRing(store, plan(settings), settings.server.issuer, MasterKeys(current.key, previous), clock)
+    return MasterKeys(current.key, previous)
 
 
 def plan(settings: Settings) -> Plan:
@@ -176,10 +218,15 @@ def plan(settings: Settings) -> Plan:
     )
 
 
-def attempt(task: Callable[[], object]) -> None:
-    """Do one piece of background work. What goes wrong is told to the operator, and tried again at the next turn."""
+def attempt(task: Callable[[], object], *, fatal: type[Exception] | tuple[()] = ()) -> None:
+    """Do one piece of background work. What goes wrong is told to the operator, and tried again at the next turn.
+
+    :raises fatal: that alone is raised.
+    """
     try:
         task()
+    except fatal:
+        raise
     except Unavailable as unavailable:
         _log.warning("background work was put off", extra={"reason": unavailable.reason.value, **unavailable.facts})
     except AuthServerError as error:
@@ -225,30 +272,29 @@ def _routes(settings: Settings, token: Endpoint, jwks: Endpoint, ready: Endpoint
     )
 
 
-def _housekeeping(ring: KeyRing, store: SqliteStore, key_sets: Sequence[RemoteKeySet], clock: Clock) -> Housekeeping:
+def _housekeeping(
+    ring: KeyRing, store: SqliteStore, health: StoreHealth, key_sets: Sequence[RemoteKeySet], clock: Clock
+) -> tuple[Housekeeping, ...]:
     def refresh_key_sets() -> None:
         now = clock()
         for key_set in key_sets:
             key_set.refresh_if_due(now)
 
-    return Housekeeping(
-        (
-            (REREAD_EVERY, ring.refresh),
-            (REREAD_EVERY, refresh_key_sets),
-            (SWEEP_EVERY, lambda: store.sweep(clock())),
-        )
+    return (
+        Housekeeping(((REREAD_EVERY, ring.refresh), (REREAD_EVERY, refresh_key_sets))),
+        # Apart, because a store that is busy answers late, and the ring must be read on time all the same. What was
+        # used is kept for an hour longer than it must be, in case the clock is found to have been ahead.
+        Housekeeping(((CHECK_EVERY, health.check), (SWEEP_EVERY, lambda: store.sweep(clock() - 3600)))),
     )
 
 
 def _degraded(
-    settings: Settings, ring: KeyRing, store: SqliteStore, key_sets: dict[str, RemoteKeySet], clock: Clock
+    settings: Settings, ring: KeyRing, health: StoreHealth, key_sets: dict[str, RemoteKeySet], clock: Clock
 ) -> list[str]:
     """What does not work at the moment, in words from a closed set and the configuration's own names."""
     now = clock()
     able = ring.ready(now)
     degraded = [f"algorithm:{algorithm}" for algorithm in settings.keys.algorithms if algorithm not in able]
-    try:
-        store.check()
-    except Unavailable:
+    if not health.is_good:
         degraded.append("store")
     return degraded + [f"source:{name}" for name, keys in key_sets.items() if keys.status(now).last_error is not None]

@@ -16,7 +16,8 @@ REDACTED: Final = "[redacted]"
 
 _SECRET = re.compile(
     # A compact JWS or JWE: its first segment is the base64url of a JSON object.
-    r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_.-]*"
+    # Possessive and anchored at a boundary, or a long run without a dot would be looked at once for each character.
+    r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{6,}+\.[A-Za-z0-9_-]*+\.?[A-Za-z0-9_.-]*+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|(?i:\b(?:bearer|dpop|basic)\s+)[A-Za-z0-9._~+/=-]{16,}",
     re.DOTALL,
@@ -45,17 +46,19 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def audit_writer(stream: BinaryIO) -> Callable[[Mapping[str, Any]], object]:
     """A function that writes one audit event as a line of JSON, whole and at once.
 
-    It raises OSError when the line could not be written.
+    It raises OSError when the line could not be written whole. ``stream`` must not buffer: a line that was refused
+    must not come out later, when there is room again.
     """
-    logger = structlog.BytesLogger(stream)
     render = structlog.processors.JSONRenderer(serializer=_json)
 
     def write(event: Mapping[str, Any]) -> None:
-        line = render(None, "", redact(None, "", dict(event)))
+        line = str(render(None, "", redact(None, "", dict(event)))).encode("ascii") + b"\n"
         try:
-            logger.msg(line if isinstance(line, bytes) else line.encode("utf-8"))
+            written = stream.write(line)
         except ValueError as error:  # what a closed stream raises
             raise OSError("the audit stream is closed") from error
+        if written != len(line):
+            raise OSError("the audit line was cut short")
 
     return write
 

@@ -14,7 +14,7 @@ from authserver.cli.configuration import config_option, exit_codes, fail, json_o
 from authserver.keys.ring import Entry, KeyUnknown, State
 from authserver.keys.rotate import KeyRing
 from authserver.keys.schedule import KeyTooYoung
-from authserver.server import open_ring, open_store, prepare
+from authserver.server import open_ring, open_store
 
 
 @click.group()
@@ -65,11 +65,12 @@ def revoke(kid: str, now: bool, config: Path, as_json: bool) -> None:
 def opened_ring(config: Path) -> Iterator[KeyRing]:
     """The key ring of a configuration, read from its store; what goes wrong ends the command."""
     settings = load_settings(config)
+    if not settings.store_path.exists():
+        fail(f"There is no store at {settings.store_path} yet. The server makes it when it starts.")
+    store = open_store(settings)
     with exit_codes():
-        prepare(settings)
-        store = open_store(settings)
         try:
-            ring = open_ring(settings, store, time.time)
+            ring = open_ring(settings, store)
             ring.refresh()
             yield ring
         finally:

@@ -2,20 +2,30 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 import click
 
-from authserver.cli.configuration import config_option, exit_codes, load_settings
+from authserver.cli.configuration import config_option, exit_codes, fail, load_settings
 from authserver.server import prepare
+from authserver.settings.urls import bind_address
+from authserver.table import Mistake
 from authserver.telemetry import configure_logging
 
 _log = logging.getLogger("authserver")
 
 
+def _address(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else bind_address(value)
+    except Mistake as mistake:
+        raise click.BadParameter(f"{mistake}. {mistake.remedy}") from mistake
+
+
 @click.command()
 @config_option
-@click.option("--bind", help="Address to listen on, instead of the configured one.")
+@click.option("--bind", callback=_address, help="Address to listen on, host:port, instead of the configured one.")
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes, instead of the configured one.")
 def serve(config: Path, bind: str | None, workers: int | None) -> None:
     """Serve under gunicorn, with settings fit for production."""
@@ -23,9 +33,11 @@ def serve(config: Path, bind: str | None, workers: int | None) -> None:
 
     settings = load_settings(config)
     configure_logging()
+    if sys.stdout is None:
+        fail("Standard output is closed, and audit events go there. Without a record nothing can be decided.")
     with exit_codes():
-        prepare(settings)
+        master_keys = prepare(settings)
     if settings.server.insecure_allow_http:
         _log.warning("insecure_allow_http is on: issuers on loopback may be http; never use this in production")
     os.environ.pop("GUNICORN_CMD_ARGS", None)  # one place for configuration is enough
-    gunicorn.run(settings, config.absolute(), bind=bind, workers=workers)
+    gunicorn.run(settings, master_keys, bind=bind, workers=workers)

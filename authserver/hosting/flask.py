@@ -3,6 +3,8 @@
 import logging
 import uuid
 from collections.abc import Callable
+from functools import partial
+from typing import IO
 
 import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -32,8 +34,12 @@ def create_app(service: Service) -> flask.Flask:
 
 def _view(service: Service, endpoint: Endpoint) -> Callable[[], flask.Response]:
     def view() -> flask.Response:
-        service.housekeeping.ensure_running()
-        request = _request(flask.request)
+        service.ensure_running()
+        request_id = uuid.uuid4().hex
+        try:
+            request = _request(flask.request, request_id)
+        except OSError:
+            return _refused(request_id, respond.malformed)
         return _response(request, _answer(endpoint, request))
 
     return view
@@ -48,10 +54,10 @@ def _answer(endpoint: Endpoint, request: Request) -> Response:
         return respond.server_error(request)
 
 
-def _request(incoming: flask.Request) -> Request:
+def _request(incoming: flask.Request, request_id: str) -> Request:
     return Request(
         method=incoming.method,
-        request_id=uuid.uuid4().hex,
+        request_id=request_id,
         peer=incoming.remote_addr or "",
         query=incoming.query_string.decode("latin-1"),
         headers=tuple(incoming.headers.items()),
@@ -60,11 +66,24 @@ def _request(incoming: flask.Request) -> Request:
 
 
 def _body(incoming: flask.Request) -> bytes:
+    """The body, or as much of it as shows that it is too long.
+
+    :raises OSError: the connection ended before the body did.
+    """
+    try:
+        body = _read(incoming.stream, MAX_BODY + 1)
+    except Exception as error:  # each server has its own exceptions for a body that it cannot read
+        raise OSError("the body cannot be read") from error
+    if len(body) < min(incoming.content_length or 0, MAX_BODY + 1):
+        raise OSError("the body was cut short")
+    return body
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
     chunks: list[bytes] = []
-    wanted = MAX_BODY + 1
-    while wanted > 0 and (chunk := incoming.stream.read(wanted)):
+    while size > 0 and (chunk := stream.read(size)):
         chunks.append(chunk)
-        wanted -= len(chunk)
+        size -= len(chunk)
     return b"".join(chunks)
 
 
@@ -80,9 +99,19 @@ def _response(request: Request, response: Response) -> flask.Response:
 
 def _http_error(error: HTTPException) -> flask.Response:
     """What Flask refuses before an endpoint sees it: an unknown path, another method, a broken body."""
-    request = Request(flask.request.method, uuid.uuid4().hex, flask.request.remote_addr or "")
+    request_id = uuid.uuid4().hex
     if isinstance(error, NotFound):
-        return _response(request, respond.not_found(request))
+        return _refused(request_id, respond.not_found)
     if isinstance(error, MethodNotAllowed):
-        return _response(request, respond.method_not_allowed(request, ", ".join(sorted(error.valid_methods or ()))))
-    return _response(request, respond.malformed(request))
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        return _refused(request_id, partial(respond.method_not_allowed, allowed=allowed))
+    return _refused(request_id, respond.server_error if (error.code or 500) >= 500 else respond.malformed)
+
+
+def _refused(request_id: str, answer: Callable[[Request], Response]) -> flask.Response:
+    """Answer what never reached an endpoint, and put it on record: the caller was given an id to ask about."""
+    request = Request(flask.request.method, request_id, flask.request.remote_addr or "")
+    response = answer(request)
+    facts = {"request_id": request_id, "status": response.status, "method": request.method, "address": request.peer}
+    _log.info("request refused before any endpoint", extra=facts)
+    return _response(request, response)

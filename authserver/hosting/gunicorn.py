@@ -1,15 +1,26 @@
 """How ``authserver serve`` runs gunicorn."""
 
+import contextlib
+import logging
+import socket
+import time
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
+from selectors import EVENT_READ
 from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from authserver.errors import AuthServerError
 from authserver.hosting.flask import create_app
-from authserver.server import Service, build
+from authserver.keys.wrapping import MasterKeys
+from authserver.server import Service, build, prepare
 from authserver.settings import Settings, load
+
+READ_DEADLINE: Final = 10.0
+"""Seconds that a request may take to arrive, from its first byte to its last."""
 
 _LOGGING: Final[Mapping[str, Any]] = {
     "version": 1,
@@ -23,9 +34,8 @@ _LOGGING: Final[Mapping[str, Any]] = {
 }
 
 _PRODUCTION: Final[Mapping[str, Any]] = {
-    # One thread blocked on a slow store leaves the others to answer.
-    "worker_class": "gthread",
-    "threads": 4,
+    # One thread blocked on a slow store or a slow client leaves the others to answer.
+    "threads": 8,
     # Each worker opens its own store and keys after the fork; nothing is shared that must not be.
     "preload_app": False,
     # A worker is replaced now and then, not all at the same moment.
@@ -46,24 +56,84 @@ _PRODUCTION: Final[Mapping[str, Any]] = {
     "logconfig_dict": _LOGGING,
 }
 
+_log = logging.getLogger("authserver")
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's thread worker, with less patience for clients that send slowly.
+
+    A connection waits for its first byte in the poller and not in a thread, and one whose request has not arrived
+    whole by the deadline is read no further.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._reading: dict[TConn, float] = {}
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, and let it wait for its first byte without a thread."""
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        connection = TConn(self.cfg, client, address, listener.getsockname())
+        connection.timeout = time.monotonic() + self.cfg.keepalive
+        self.pending_conns.append(connection)
+        self.poller.register(client, EVENT_READ, partial(self.on_pending_socket_readable, connection))
+
+    def handle(self, conn: TConn) -> Any:
+        """Answer one request; runs in a thread of the pool."""
+        self._reading[conn] = time.monotonic() + READ_DEADLINE
+        try:
+            return super().handle(conn)
+        finally:
+            del self._reading[conn]
+
+    def murder_pending(self) -> None:
+        """End what waits for too long; the main loop calls this at least every second."""
+        super().murder_pending()
+        now = time.monotonic()
+        for connection, deadline in list(self._reading.items()):
+            if deadline < now:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RD)  # an answer that is under way can still be written
+
 
 class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's application object, configured by ours."""
+    """gunicorn's application object, configured by ours.
 
-    def __init__(self, config: Path, options: Mapping[str, Any]) -> None:
-        self._config = config
+    Workers are given the settings and the master keys that were good when the server started, or was last told to
+    reload. So a worker that is replaced can neither fail over a file that was edited since nor decide by other rules
+    than its neighbours.
+    """
+
+    def __init__(self, settings: Settings, master_keys: MasterKeys, options: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._master_keys = master_keys
         self._options = options
         self._service: Service | None = None
         super().__init__()
 
     def load_config(self) -> None:
-        for name, value in {**_PRODUCTION, **self._options, "worker_exit": self._worker_exit}.items():
+        options = {**_PRODUCTION, **self._options, "worker_class": Worker, "worker_exit": self._worker_exit}
+        for name, value in options.items():
             self.cfg.set(name, value)
+
+    def reload(self) -> None:
+        """Read the configuration again (SIGHUP); whatever is wrong with it, the last good one stays in use."""
+        try:
+            settings = load(self._settings.file)
+            self._settings, self._master_keys = settings, prepare(settings)
+        except AuthServerError as error:
+            _log.error("the configuration was not reloaded; the last good one stays in use: %s", error)
+        else:
+            _log.info("the configuration was reloaded")
 
     def load(self) -> Flask:
         """Runs in each worker, after the fork."""
-        self._service = build(load(self._config))
-        self._service.housekeeping.ensure_running()
+        self._service = build(self._settings, master_keys=self._master_keys)
+        self._service.ensure_running()
         return create_app(self._service)
 
     def _worker_exit(self, _server: object, _worker: object) -> None:
@@ -71,7 +141,7 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             self._service.close()
 
 
-def run(settings: Settings, config: Path, *, bind: str | None = None, workers: int | None = None) -> None:
+def run(settings: Settings, master_keys: MasterKeys, *, bind: str | None = None, workers: int | None = None) -> None:
     """Serve until stopped. ``bind`` and ``workers`` override the configuration."""
     options = {"bind": bind or settings.server.bind, "workers": workers or settings.server.workers}
-    _Application(config, options).run()
+    _Application(settings, master_keys, options).run()

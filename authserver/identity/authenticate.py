@@ -7,6 +7,7 @@ from authserver.identity.source import Source
 from authserver.jose.compact import UnverifiedToken, parse
 from authserver.jose.verify import sole_audience
 from authserver.model import Credential, Subject
+from authserver.store.ports import ReplayStore
 
 _LOGGED_CHARACTERS = 200
 
@@ -14,7 +15,8 @@ _LOGGED_CHARACTERS = 200
 class Identity:
     """Knows every source, and which of them a token belongs to."""
 
-    def __init__(self, sources: Iterable[Source]) -> None:
+    def __init__(self, sources: Iterable[Source], replay: ReplayStore) -> None:
+        self._replay = replay
         self._sources = {(source.issuer, source.audience): source for source in sources}
         self._issuers = frozenset(issuer for issuer, _ in self._sources)
 
@@ -32,6 +34,18 @@ class Identity:
         if credential.unverified_client_id not in (None, subject.client_id):
             raise CredentialRejected(Reason.CLIENT_ID_MISMATCH, client_id=subject.client_id)  # RFC 7521 section 4.2
         return subject
+
+    def spend(self, subject: Subject, now: float) -> None:
+        """Use up the subject's credential, if it is one that may be used only once.
+
+        It is the last thing before a token is signed: a request that is refused for something else, a scope or an
+        outage, can be mended and made again with the same credential.
+
+        :raises CredentialRejected: ``used_twice``.
+        :raises Unavailable: what was used cannot be remembered at the moment.
+        """
+        if subject.single_use_until is not None:
+            self._replay.use_once(subject.source, subject.credential_id, expires_at=subject.single_use_until, now=now)
 
     def _source_of(self, token: UnverifiedToken) -> Source:
         claims = token.unverified_claims

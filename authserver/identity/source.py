@@ -13,7 +13,6 @@ from authserver.jose.compact import UnverifiedToken
 from authserver.jose.jwk import ASYMMETRIC
 from authserver.jose.verify import Keys, VerifiedClaims, check_age, verify
 from authserver.model import NOTHING, Subject
-from authserver.store.ports import ReplayStore
 from authserver.table import Duration, Mistake, Strings, Table
 
 IDENTITY_TYPES: Final = frozenset((None, "jwt"))
@@ -138,7 +137,6 @@ class JwtSource:
     name: str
     table: SourceTable
     keys: Keys
-    replay: ReplayStore
     skew: int
 
     @property
@@ -167,12 +165,14 @@ class JwtSource:
         _refuse_delegation(verified.claims)
         verified.text("sub")
         identified = self.table.identify(verified)
-        credential_id = _credential_id(verified, token)
-        if self.table.single_use:
-            expires_at = verified.time("exp") + self.skew
-            self.replay.use_once(self.name, credential_id, expires_at=expires_at, now=now)
-        named_only = self.table.named_only(identified.attributes)
-        return Subject(self.name, identified.subject, identified.attributes, credential_id, named_only)
+        return Subject(
+            source=self.name,
+            subject=identified.subject,
+            attributes=identified.attributes,
+            credential_id=_credential_id(verified, token),
+            named_only=self.table.named_only(identified.attributes),
+            single_use_until=verified.time("exp") + self.skew if self.table.single_use else None,
+        )
 
 
 def spellings(value: Any) -> tuple[str, ...]:

@@ -21,8 +21,10 @@ def _networks(*spelled: str) -> tuple[Network, ...]:
 
 _LOOPBACK: Final = _networks("127.0.0.0/8", "::1/128")
 
-# Cloud metadata services live here. AWS has given its own an address among the unique local ones as well.
-_LINK_LOCAL: Final = _networks("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")
+# Cloud metadata services live here. AWS, Google and Oracle have given theirs unique local addresses as well.
+_LINK_LOCAL: Final = _networks(
+    "169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128"
+)
 
 _NOT_PUBLIC: Final = _networks(
     "0.0.0.0/8",

@@ -99,6 +99,7 @@ class RemoteKeySet:
         clock: Callable[[], float],
         shortest_lifetime: float = SHORTEST_LIFETIME,
         wait: float = 3.0,
+        wait_with_keys: float = 1.0,
         cooldown: float = 30.0,
         failure_cooldown: float = 10.0,
         stale_bound: float = 86400.0,
@@ -108,14 +109,16 @@ class RemoteKeySet:
         """All durations are in seconds, and ``clock`` gives seconds since the epoch.
 
         No answer counts as fresh for less than ``shortest_lifetime``, so that an issuer that forbids caching is not
-        asked all the time. ``wait`` is the longest that a caller waits for a flight; ``stale_bound`` how old keys may
-        become while the issuer cannot be asked; ``jitter`` gives numbers from 0 to 1.
+        asked all the time. ``wait`` is the longest that a caller waits for a flight, and ``wait_with_keys``
+        while there are keys, though not the one it needs; ``stale_bound`` is how old keys may become while the issuer
+        cannot be asked; ``jitter`` gives numbers from 0 to 1.
         """
         self._fetch = fetch
         self._algorithms = tuple(algorithms)
         self._clock = clock
         self._shortest_lifetime = shortest_lifetime
         self._wait = wait
+        self._wait_with_keys = min(wait, wait_with_keys)
         self._cooldown = cooldown
         self._failure_cooldown = failure_cooldown
         self._stale_bound = stale_bound
@@ -131,12 +134,16 @@ class RemoteKeySet:
         """See :class:`authserver.jose.verify.Keys`."""
         snapshot = self._snapshot
         if snapshot is None or kid not in snapshot.key_set.by_id:
-            self._await(self._take_off(now, asked=True))
+            # Who has no key at all can only wait. Once there are keys, an unknown one is a new key of the issuer's or
+            # a stranger's invention, and while it waits it keeps a thread from those whose key is known.
+            self._await(self._take_off(now, asked=True), self._wait if snapshot is None else self._wait_with_keys)
             snapshot = self._current(now)
         elif snapshot.age(now) >= snapshot.refresh_after:
             flight = self._take_off(now)
             if snapshot.age(now) >= snapshot.lifetime and not self._failed_within(snapshot.lifetime, now):
-                self._await(flight)  # the process slept: a key that was removed meanwhile must not slip through
+                self._await(
+                    flight, self._wait
+                )  # the process slept: a key that was removed meanwhile must not slip through
             snapshot = self._current(now)
         return snapshot.key_set.find(kid, algorithm, now)
 
@@ -165,10 +172,10 @@ class RemoteKeySet:
         landing = self._landing
         return landing is not None and landing.cause is not None and abs(now - landing.at) < seconds
 
-    def _await(self, flight: _Flight | None) -> None:
+    def _await(self, flight: _Flight | None, longest: float) -> None:
         """Wait for a flight, but not for one that has been in the air for longer than anybody should wait."""
         if flight is not None:
-            flight.landed.wait(max(0.0, self._wait - abs(self._clock() - flight.started_at)))
+            flight.landed.wait(max(0.0, longest - abs(self._clock() - flight.started_at)))
 
     def _take_off(self, now: float, *, asked: bool = False) -> _Flight | None:
         """The flight that is in the air, or a new one if the cool-down allows it and it is due or ``asked`` for."""

@@ -34,6 +34,13 @@ class Minter:
         self._clock = clock
         self._token_id = token_id
 
+    def check(self, authorization: Authorization) -> None:
+        """Return if a token can be signed now.
+
+        :raises Unavailable: no key of the resource's algorithm may sign at the moment.
+        """
+        self._keys.signing_key(authorization.resource.algorithm, self._clock())
+
     def mint(self, authorization: Authorization) -> AccessToken:
         """Sign what was authorized, for at most an hour (RFC 9068 section 2.2).
 

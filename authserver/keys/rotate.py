@@ -56,13 +56,24 @@ class KeyRing:
     """
 
     def __init__(
-        self, store: RingStore, plan: Plan, issuer: str, master_keys: MasterKeys, clock: Callable[[], float]
+        self,
+        store: RingStore,
+        plan: Plan,
+        issuer: str,
+        master_keys: MasterKeys,
+        clock: Callable[[], float],
+        *,
+        begin: bool = True,
     ) -> None:
+        """With ``begin`` a store without a ring is given one. Without, it is an outage: who only works with a ring must
+        not begin another, whose first key would sign at once, beside the one that verifiers know.
+        """
         self._store = store
         self._plan = plan
         self._issuer = issuer
         self._master_keys = master_keys
         self._clock = clock
+        self._begin = begin
         self._snapshot: _Snapshot | None = None
         # Orders what this process reads and writes, so that an older reading never replaces a newer one. Keys are
         # generated, and tokens signed, outside of it.
@@ -169,6 +180,8 @@ class KeyRing:
         with self._exchange:
             known_at = self._clock()
             record = self._store.read_ring()
+            if record is None and self._snapshot is None and not self._begin:
+                raise Unavailable(Reason.STORE_UNAVAILABLE, cause="the store has no key ring")
             if record is None:
                 # A store that lost the ring gets back what this process knows, or verifiers would lose every key.
                 ring = Ring() if self._snapshot is None else self._snapshot.ring

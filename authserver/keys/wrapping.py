@@ -156,7 +156,7 @@ def _write_new(path: Path, content: bytes) -> None:
     """Make the file whole or not at all, and never over another.
 
     It is written under a name of its own and then linked to its place, which fails if somebody else was first: so
-    nobody ever reads half a key, and a crash leaves none behind.
+    nobody ever reads half a key.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -50,23 +50,26 @@ class _Link:
 class SqliteStore:
     """Implements :class:`~authserver.store.ports.Store` in the file at ``path``.
 
-    The file is made, readable by its owner alone, when it does not exist yet. Once opened it must stay: a file that
+    With ``create`` the file is made, readable by its owner alone, when it does not exist yet, and brought to this
+    release's schema. Without, nothing is touched until it is needed, and a file that is not there is an outage: who
+    only works with the store must never begin an empty one in its place. Once opened the file must stay: one that
     vanishes or is replaced by another while the process runs makes the store unavailable instead of forgetful.
 
     :raises Unavailable: ``store_unavailable``, when the file cannot be made or opened.
     :raises ConfigurationError: the file was written by a newer release.
     """
 
-    def __init__(self, path: Path | str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+    def __init__(self, path: Path | str, *, create: bool = True, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self._busy_timeout = busy_timeout
         self._path = Path(path).absolute()
         self._local = threading.local()
         self._links: list[_Link] = []
         self._links_lock = threading.Lock()
-        with _unavailable():
-            _create(self._path)
-            self._file = self._identity()
-        self._migrate()
+        self._file: tuple[int, int] | None = None
+        if create:
+            with _unavailable():
+                _create(self._path)
+            self._migrate()
 
     def read_ring(self) -> RingRecord | None:
         """The current record, or None while there has never been one."""
@@ -147,7 +150,10 @@ class SqliteStore:
                 raise
 
     def _connection(self) -> sqlite3.Connection:
-        if self._identity() != self._file:
+        identity = self._identity()
+        if self._file is None:
+            self._file = identity
+        if identity != self._file:
             raise OSError(errno.ESTALE, "the store's file was replaced")
         link: _Link | None = getattr(self._local, "link", None)
         if link is None or link.process != os.getpid():

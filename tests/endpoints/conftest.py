@@ -106,9 +106,9 @@ def make_application(tmp_path: Path, cluster: FakeIssuer, clock: FrozenClock) ->
     def make(*, folder: str = "", **settings: Any) -> Application:
         place = tmp_path / (folder or str(len(made)))
         loaded = load(write_configuration(place, cluster=cluster.issuer, **{"issuer": AUDIENCE, **settings}))
-        prepare(loaded, clock=clock)
+        master_keys = prepare(loaded, clock=clock)
         audit = io.BytesIO()
-        service = build(loaded, clock=clock, audit_stream=audit)
+        service = build(loaded, master_keys=master_keys, clock=clock, audit_stream=audit)
         made.append(Application(service, Client(create_app(service)), clock, audit, loaded.server.issuer))
         return made[-1]
 

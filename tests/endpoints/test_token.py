@@ -424,3 +424,14 @@ def test_a_decision_that_cannot_be_put_on_record_is_not_made(application: Applic
         assert (answer.status, answer.json["error"]) == (503, "temporarily_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
     application.audit = type(application.audit)()
+
+
+def test_a_request_that_can_be_mended_does_not_use_up_a_single_use_identity(
+    application: Application, cluster: FakeIssuer
+) -> None:
+    token = cluster.identity_token("https://once.auth.example.com")
+    for changes in ({"scope": "images:delete"}, {"scope": None}, {"resource": "https://bound.example.com"}):
+        assert application.post(exchange_form(token, **changes)).status == 400
+    assert application.post(exchange_form(token)).status == 200
+    assert application.post(exchange_form(token)).status == 400
+    assert application.reason == "used_twice"

@@ -52,7 +52,7 @@ def source(issuer: FakeIssuer) -> Callable[..., JwtSource]:
         described = {"type": kind, "issuer": issuer.issuer, "audience": AUDIENCE, "algorithms": ["ES256", "RS256"]}
         table = SOURCES[kind].model_validate({**described, **settings})
         keys = StaticKeySet(issuer.jwks, table.allowed_algorithms)
-        return JwtSource(name, table, keys, Remembered(), SKEW)
+        return JwtSource(name, table, keys, SKEW)
 
     return make
 
@@ -62,6 +62,6 @@ def authenticate(source: Callable[..., JwtSource], clock: FrozenClock) -> Callab
     """Authenticate a token at a source of a type."""
 
     def authenticate(kind: str, token: str, **settings: Any) -> Subject:
-        return Identity([source(kind, **settings)]).authenticate(Credential(token), clock())
+        return Identity([source(kind, **settings)], Remembered()).authenticate(Credential(token), clock())
 
     return authenticate

@@ -12,7 +12,7 @@ from authserver.model import Credential, Subject
 from authserver.testing import FakeIssuer, FrozenClock, hostile_tokens
 from authserver.testing.claims import github_claims, kubernetes_claims
 from tests import oracle
-from tests.identity.conftest import AUDIENCE, SKEW
+from tests.identity.conftest import AUDIENCE, SKEW, Remembered
 
 GOOD = {
     "github": github_claims("octo-org/octo-repo", AUDIENCE),
@@ -43,11 +43,13 @@ def test_a_good_token_made_by_another_library_is_believed(
 
     key = oracle.make_key("RS256")
     trusting = source(kind)
-    trusting = JwtSource("here", trusting.table, StaticKeySet(oracle.jwks(key), ["RS256"]), trusting.replay, SKEW)
+    trusting = JwtSource("here", trusting.table, StaticKeySet(oracle.jwks(key), ["RS256"]), SKEW)
     claims = oracle.identity(
         issuer.issuer, AUDIENCE, now=clock(), **{k: v for k, v in GOOD[kind].items() if k != "aud"}
     )
-    assert Identity([trusting]).authenticate(Credential(oracle.sign(key, claims)), clock()).source == "here"
+    assert (
+        Identity([trusting], Remembered()).authenticate(Credential(oracle.sign(key, claims)), clock()).source == "here"
+    )
 
 
 @each_type
@@ -55,7 +57,7 @@ def test_no_hostile_token_is_believed(
     kind: str, issuer: FakeIssuer, source: Callable[..., JwtSource], clock: FrozenClock
 ) -> None:
     """R34, R36, R38, R91, R92, R94, R95"""
-    identity = Identity([source(kind)])
+    identity = Identity([source(kind)], Remembered())
     believed = []
     for hostile in hostile_tokens(issuer, GOOD[kind], now=clock(), required=("iss", "sub", "aud", "exp", "iat")):
         try:
@@ -72,7 +74,7 @@ def test_the_right_claims_signed_by_another_configured_issuer_are_refused(
 ) -> None:
     """R93; a custom issuer forged the claims of a well-known one (pypi/warehouse)."""
     with FakeIssuer(clock=clock) as other:
-        identity = Identity([source(kind), source("oidc", name="other", issuer=other.issuer)])
+        identity = Identity([source(kind), source("oidc", name="other", issuer=other.issuer)], Remembered())
         forged = other.token({**GOOD[kind], "iss": issuer.issuer})
         with pytest.raises(CredentialRejected) as refused:
             identity.authenticate(Credential(forged), clock())
@@ -93,12 +95,13 @@ def test_a_single_use_token_is_accepted_once_in_any_spelling(
 ) -> None:
     """R37, R79"""
     for claims in (GOOD[kind], {**GOOD[kind], "jti": None}):
-        identity = Identity([source(kind, single_use=True)])
+        identity = Identity([source(kind, single_use=True)], Remembered())
         token = issuer.token(claims)
-        identity.authenticate(Credential(token), clock())
+        identity.spend(identity.authenticate(Credential(token), clock()), clock())
         for spelling in (token, oracle.with_negated_s(token)):
+            again = identity.authenticate(Credential(spelling), clock())
             with pytest.raises(CredentialRejected) as refused:
-                identity.authenticate(Credential(spelling), clock())
+                identity.spend(again, clock())
             assert refused.value.reason is Reason.USED_TWICE
 
 
@@ -106,9 +109,10 @@ def test_a_single_use_token_is_accepted_once_in_any_spelling(
 def test_a_token_is_accepted_again_where_single_use_is_not_asked_for(
     kind: str, issuer: FakeIssuer, source: Callable[..., JwtSource], clock: FrozenClock
 ) -> None:
-    identity = Identity([source(kind)])
+    identity = Identity([source(kind)], Remembered())
     token = issuer.token(GOOD[kind])
-    assert identity.authenticate(Credential(token), clock()) == identity.authenticate(Credential(token), clock())
+    for _ in range(2):
+        identity.spend(identity.authenticate(Credential(token), clock()), clock())
 
 
 @each_type
@@ -171,7 +175,7 @@ def test_another_kind_of_jwt_is_not_an_identity_token(
 def test_a_token_of_an_unknown_issuer_or_for_another_audience_says_so_to_the_operator_only(
     issuer: FakeIssuer, source: Callable[..., JwtSource], clock: FrozenClock
 ) -> None:
-    identity = Identity([source("oidc")])
+    identity = Identity([source("oidc")], Remembered())
     for changes, reason in (
         ({"iss": "https://elsewhere.example"}, Reason.ISSUER_UNKNOWN),
         ({"iss": 7}, Reason.ISSUER_UNKNOWN),
@@ -190,7 +194,7 @@ def test_a_client_id_that_is_not_the_one_we_issue_is_refused(
     issuer: FakeIssuer, source: Callable[..., JwtSource], clock: FrozenClock
 ) -> None:
     """R40"""
-    identity = Identity([source("oidc")])
+    identity = Identity([source("oidc")], Remembered())
     token = issuer.token(GOOD["oidc"])
     assert identity.authenticate(Credential(token, "here:somebody"), clock()).client_id == "here:somebody"
     with pytest.raises(CredentialRejected) as refused:
@@ -201,7 +205,9 @@ def test_a_client_id_that_is_not_the_one_we_issue_is_refused(
 def test_two_sources_of_one_issuer_are_told_apart_by_audience(
     issuer: FakeIssuer, source: Callable[..., JwtSource], clock: FrozenClock
 ) -> None:
-    identity = Identity([source("oidc", name="one", audience="a"), source("oidc", name="two", audience="b")])
+    identity = Identity(
+        [source("oidc", name="one", audience="a"), source("oidc", name="two", audience="b")], Remembered()
+    )
     for audience, name in (("a", "one"), ("b", "two")):
         assert identity.authenticate(Credential(issuer.identity_token(audience)), clock()).source == name
 
