@@ -85,7 +85,8 @@ def advance(ring: Ring, now: float, plan: Plan, make: Callable[[str], NewKey]) -
     """
     advanced = ring
     for algorithm in plan.algorithms:
-        advanced = _with_active_and_next(advanced, algorithm, now, plan, make)
+        advanced = _with_first(advanced, algorithm, now, plan, make)
+        advanced = _with_next(advanced, algorithm, now, plan, make)
     kept = (_without_what_is_over(entry, now) for entry in advanced.entries)
     advanced = replace(advanced, entries=tuple(entry for entry in kept if entry.is_published(now)))
     # A key that became active just now needs its successor, so look again until nothing is due.
@@ -124,8 +125,7 @@ def revoke(ring: Ring, kid: str, now: float, plan: Plan, *, force: bool) -> Ring
     wait = successor.published_at + plan.settled - now
     if ring.served and wait > 0 and not force:
         raise KeyTooYoung(successor.kid, math.ceil(wait))
-    at = min(successor.activates_at, now - plan.disagreement)
-    return _ended_by(remaining, successor.algorithm, at).put(_beginning(successor, at, plan))
+    return _begun(remaining, successor, min(successor.activates_at, now - plan.disagreement), plan)
 
 
 def max_age(ring: Ring, now: float, known_at: float, plan: Plan) -> int:
@@ -135,36 +135,52 @@ def max_age(ring: Ring, now: float, known_at: float, plan: Plan) -> int:
 
     - a removal: a document is not kept beyond the removal of a key that it shows;
     - a key that it does not show, before that key signs. One published after ``known_at`` may sign, by the fastest
-      clock, from ``known_at + lead - 2 * skew``. A node that re-reads in time never comes near this. For one that
-      was cut off the bound shrinks to zero, because the others may have gone on without it.
+      clock, from ``known_at + lead - 2 * skew``, and the answer may be ``reread_every`` on its way. A node that
+      re-reads in time never gets beyond this. For one that was cut off the bound shrinks to zero, because the others
+      may have gone on without it.
 
     An activation of a key that the document shows is no change for a verifier. Emergencies cannot be foreseen: a
     revocation reaches those who ask a connected node within ``jwks_max_age``, and those who ask one that is cut off
     when it is back.
     """
     removals = (entry.removed_at for entry in ring.published(now) if entry.removed_at > now)
-    unknown_key = known_at + plan.lead - plan.disagreement
+    unknown_key = known_at + plan.lead - plan.disagreement - plan.reread_every
     return max(0, math.floor(min(plan.jwks_max_age, unknown_key - now, *(removal - now for removal in removals))))
 
 
-def _with_active_and_next(ring: Ring, algorithm: str, now: float, plan: Plan, make: Callable[[str], NewKey]) -> Ring:
-    current = ring.active(algorithm, now) or _last_able(ring, algorithm, now)
-    if current is None and not ring.served:
-        current = _planned(make(algorithm), algorithm, now, now - plan.disagreement, plan)
-        ring = ring.put(current)
-    successor = ring.successor(algorithm, now if current is None else current.activates_at)
-    if successor is None:
-        successor = _planned(make(algorithm), algorithm, now, now + plan.lead, plan)
-        ring = ring.put(successor)
-    return ring if current is None else _linked(ring, current, now, plan)
+def _with_first(ring: Ring, algorithm: str, now: float, plan: Plan, make: Callable[[str], NewKey]) -> Ring:
+    """The ring of an algorithm that cannot sign, with a key that begins as soon as verifiers allow.
+
+    There is such a key already where a revocation took the one before it, or took from nodes whose clocks are behind
+    the entry that told them of a hand-over.
+    """
+    if _current(ring, algorithm, now) is not None:
+        return ring
+    first = ring.successor(algorithm, now)
+    published_at = now if first is None else first.published_at
+    at = max(now - plan.disagreement, published_at + plan.lead) if ring.served else now - plan.disagreement
+    if first is None:
+        return ring.put(_planned(make(algorithm), algorithm, now, at, plan))
+    return _begun(ring, first, at, plan) if at < first.activates_at else ring
+
+
+def _with_next(ring: Ring, algorithm: str, now: float, plan: Plan, make: Callable[[str], NewKey]) -> Ring:
+    current = _current(ring, algorithm, now)
+    if current is None:
+        return ring
+    if ring.successor(algorithm, current.activates_at) is None:
+        ring = ring.put(_planned(make(algorithm), algorithm, now, now + plan.lead, plan))
+    return _linked(ring, current, now, plan)
 
 
 def _linked(ring: Ring, current: Entry, now: float, plan: Plan) -> Ring:
     """The ring with each key beginning where the one before it ends, and none before it had its lead.
 
-    There are more than two only where a node whose clock is ahead has already made the key after the next.
+    There are more than two only where a node whose clock is ahead has already made the key after the next. Their order
+    is settled before any is moved, or one that moves could pass another or meet it.
     """
-    while (successor := ring.successor(current.algorithm, current.activates_at)) is not None:
+    able = _able(ring, current.algorithm)
+    for successor in able[able.index(current) + 1 :]:
         if successor.activates_at != current.retires_at:
             at = max(now, current.retires_at, successor.published_at + plan.lead)
             ring = _hand_over(ring, current, successor, at, plan)
@@ -172,9 +188,14 @@ def _linked(ring: Ring, current: Entry, now: float, plan: Plan) -> Ring:
     return ring
 
 
-def _last_able(ring: Ring, algorithm: str, now: float) -> Entry | None:
-    able = [e for e in ring.of(algorithm) if e.wrapped_private is not None and e.activates_at <= now]
-    return able[-1] if able else None
+def _able(ring: Ring, algorithm: str) -> list[Entry]:
+    return [entry for entry in ring.of(algorithm) if entry.wrapped_private is not None]
+
+
+def _current(ring: Ring, algorithm: str, now: float) -> Entry | None:
+    """The key that signs or, where the ring slept through its plan, the last that did."""
+    begun = (entry for entry in reversed(_able(ring, algorithm)) if entry.activates_at <= now)
+    return ring.active(algorithm, now) or next(begun, None)
 
 
 def _planned(key: NewKey, algorithm: str, published_at: float, activates_at: float, plan: Plan) -> Entry:
@@ -197,10 +218,11 @@ def _hand_over(ring: Ring, current: Entry, successor: Entry, at: float, plan: Pl
     return ring.put(ended, _beginning(successor, at, plan))
 
 
-def _ended_by(ring: Ring, algorithm: str, at: float) -> Ring:
-    """No key of the algorithm that signed before may seem active after ``at``, even to a clock that is behind."""
-    earlier = (entry for entry in ring.of(algorithm) if entry.activates_at <= at < entry.retires_at)
-    return ring.put(*(replace(entry, retires_at=at) for entry in earlier))
+def _begun(ring: Ring, successor: Entry, at: float, plan: Plan) -> Ring:
+    """The ring whose key takes over at ``at``. None that signed before may seem active to a clock that is behind."""
+    earlier = (entry for entry in ring.of(successor.algorithm) if entry.activates_at < successor.activates_at)
+    ended = (replace(e, activates_at=min(e.activates_at, at), retires_at=min(e.retires_at, at)) for e in earlier)
+    return ring.put(*ended, _beginning(successor, at, plan))
 
 
 def _beginning(entry: Entry, at: float, plan: Plan) -> Entry:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from authserver.keys.ring import Ring
+from authserver.keys.ring import Ring, State
 from authserver.keys.schedule import NewKey, Plan, advance
 
 DAY = 86400.0
@@ -27,6 +27,19 @@ def new_ring(plan: Plan = PLAN, now: float = NOW, *, served: bool = True) -> Rin
     """A ring that was just begun, and whose JWKS verifiers have seen since."""
     ring = advance(Ring(), now, plan, key_maker())
     return Ring(ring.entries, served, ring.revoked)
+
+
+def never(algorithm: str) -> NewKey:
+    raise AssertionError(f"no key of {algorithm} is due")
+
+
+def active(ring: Ring, now: float, algorithm: str = "ES256") -> str | None:
+    entry = ring.active(algorithm, now)
+    return None if entry is None else entry.kid
+
+
+def states(ring: Ring, now: float) -> dict[str, State]:
+    return {entry.kid: entry.state(now) for entry in ring.entries}
 
 
 class Clock:

@@ -1,28 +1,23 @@
 """The ring under random times, crashes, clocks, partitions, rotations and revocations.
 
-Real :class:`KeyRing` objects share one store. One node's clock is as slow as it may be and another's as fast. There
-are verifiers without number: one has asked each node at each observed instant, had its answer after the longest
-possible way, and keeps it to the last second that it was told, never asking again because of an unknown ``kid``. So
-what is checked is checked for the unluckiest of them.
+Real :class:`KeyRing` objects share one store. One node's clock is as slow as it may be and another's as fast. At each
+observed instant every node signs, and a verifier asks each.
 """
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
-from typing import NamedTuple
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from authserver.errors import Unavailable
-from authserver.keys.ring import Entry, KeyUnknown, Ring, State
-from authserver.keys.rotate import KeySetDocument
+from authserver.keys.ring import Entry, KeyUnknown, State
 from authserver.keys.schedule import KeyTooYoung, Plan
 from tests.keys.fixtures import DAY
-from tests.keys.fleet import INSTANT, Fleet, Node
+from tests.keys.fleet import Fleet, Node
+from tests.keys.verifiers import Verifiers
 
 SKEW = 30.0
 ALGORITHMS = ("ES256", "EdDSA")  # the two whose keys are quick to make; an algorithm means nothing to the ring
@@ -36,33 +31,15 @@ PLANS = (
 NODES = st.integers(0, 2)
 
 
-class Answer(NamedTuple):
-    """The keys that a verifier was shown, and whether by a node that had not re-read the ring in time."""
-
-    kids: frozenset[str]
-    outdated: bool
-
-
-@lru_cache(maxsize=64)
-def kids_of(body: bytes) -> frozenset[str]:
-    kids = [key["kid"] for key in json.loads(body)["keys"]]
-    assert len(kids) == len(set(kids))
-    return frozenset(kids)
-
-
 class RingMachine(RuleBasedStateMachine):
     @initialize(plan=st.sampled_from(PLANS), errors=st.permutations([-1, 1, 0]), third=st.floats(-1, 1))
     def begin(self, plan: Plan, errors: list[int], third: float) -> None:
         self.plan = plan
         self.fleet = Fleet(plan, [(error or third) * plan.skew for error in errors])
         self.world, self.store, self.nodes = self.fleet.world, self.fleet.store, self.fleet.nodes
-        self.accepted_until: dict[str, float] = {}  # the last token of each key, by the slowest verifier's clock
-        self.kept_until: dict[Answer, float] = {}  # by the verifier that keeps such an answer for longest
+        self.verifiers = Verifiers(self.fleet, plan)
         self.can_sign_since = dict.fromkeys(plan.algorithms, -math.inf)  # when the first node could, by algorithm
-        self.hurried: set[str] = set()  # keys brought forward in an emergency
-        self.forced: dict[str, float] = {}  # those brought forward by force, and until when verifiers may lack them
         self.stripped: set[str] = set()
-        self.revoked: set[str] = set()
 
     # What the world does
 
@@ -144,8 +121,6 @@ class RingMachine(RuleBasedStateMachine):
             return
         newest_first = sorted(self.store.ring.entries, key=lambda entry: (-entry.activates_at, entry.algorithm))
         entry = newest_first[key % len(newest_first)]
-        if entry.wrapped_private is None and entry.retires_at > node.clock - 2 * self.plan.disagreement:
-            return  # a known limit: a slow node needs this entry to learn that the hand-over has happened
         wait = self._try_to_revoke(node, entry, force=force)
         if wait is not None:
             assert not force
@@ -158,6 +133,12 @@ class RingMachine(RuleBasedStateMachine):
         self.revoke(first, key=1, force=True)
         self._wait(self.plan.reread_every)
         self.revoke(second, key=1, force=False)
+
+    @rule(operator=NODES, cut_off=NODES, moments=st.integers(4, 10))
+    def the_next_key_is_replaced_as_soon_as_a_node_is_cut_off(self, operator: int, cut_off: int, moments: int) -> None:
+        self.cut_off(cut_off)
+        self.revoke(operator, key=0, force=False)
+        self.time_passes(moments)
 
     @precondition(lambda self: "EdDSA" not in self.plan.algorithms)
     @rule()
@@ -176,12 +157,12 @@ class RingMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.store.shown)
     @rule(which=NODES)
     def the_first_verifier_asks(self, which: int) -> None:
-        self._ask(self.nodes[which])
+        self.verifiers.ask(self.nodes[which])
 
     @precondition(lambda self: not self.store.shown and "EdDSA" not in self.plan.algorithms)
     @rule(which=NODES)
     def the_first_verifier_asks_and_an_algorithm_is_added(self, which: int) -> None:
-        self._ask(self.nodes[which])
+        self.verifiers.ask(self.nodes[which])
         self.an_algorithm_is_added()
 
     # What must hold
@@ -213,7 +194,7 @@ class RingMachine(RuleBasedStateMachine):
             has_private_half = entry.wrapped_private is not None
             assert not has_private_half or all(now < entry.retires_at for now in looked)
             assert not has_private_half or entry.kid not in self.stripped
-            assert entry.kid not in self.revoked
+            assert entry.kid not in self.verifiers.revoked
             if not has_private_half:
                 self.stripped.add(entry.kid)
 
@@ -246,34 +227,20 @@ class RingMachine(RuleBasedStateMachine):
             return too_young.wait
         except KeyUnknown:
             return None  # it was withdrawn by plan meanwhile
-        self.revoked.add(entry.kid)
+        self.verifiers.note_a_revocation(entry.kid, before, by_force=force)
         if signing is None or signing.kid != entry.kid:
-            self.can_sign_since.pop(entry.algorithm, None)  # only where it signs is it promised that signing goes on
-        self._note_what_was_hurried(before, by_force=force)
+            # Only where it signs is it promised that signing goes on; elsewhere it may have been all that there was.
+            due = self.world.now + self.plan.lead
+            self.can_sign_since[entry.algorithm] = max(due, self.can_sign_since.get(entry.algorithm, -math.inf))
         return None
-
-    def _note_what_was_hurried(self, before: Ring, *, by_force: bool) -> None:
-        planned = {entry.kid: entry.activates_at for entry in before.entries}
-        for entry in self.store.ring.entries:
-            if entry.kid in planned and entry.activates_at < planned[entry.kid]:
-                self.hurried.add(entry.kid)
-                if by_force:
-                    self.forced[entry.kid] = self._in_every_cache(entry.kid)
-
-    def _in_every_cache(self, kid: str) -> float:
-        """When the last answer without this key is over, if only nodes that re-read in time were asked."""
-        return self.store.first_stored[kid] + self.plan.jwks_max_age + 2 * self.plan.reread_every
 
     def _sign_ask_and_check(self) -> None:
         for node in self.nodes:
             self._sign(node)
         if self.store.shown:
             for node in self.nodes:
-                self._ask(node)
-        for answer in [answer for answer, until in self.kept_until.items() if until <= self.world.now]:
-            del self.kept_until[answer]
-        for answer in self.kept_until:
-            self._check_tokens(answer)
+                self.verifiers.ask(node)
+        self.verifiers.check_every_token()
 
     def _sign(self, node: Node) -> None:
         for algorithm in ALGORITHMS:
@@ -282,60 +249,9 @@ class RingMachine(RuleBasedStateMachine):
             except Unavailable:
                 continue
             if self.fleet.is_up_to_date(node):
-                assert kid not in self.stripped | self.revoked, "a retired or revoked key signs again"
-            if kid not in self.store.before_any_answer:
-                self._check_lead(kid)
+                assert kid not in self.stripped | self.verifiers.revoked, "a retired or revoked key signs again"
             self.can_sign_since.setdefault(algorithm, self.world.now)
-            expires_at = math.floor(node.clock) + self.plan.longest_lifetime
-            accepted_until = expires_at + 2 * self.plan.skew  # a leeway of skew, and a clock as slow as that
-            self.accepted_until[kid] = max(accepted_until, self.accepted_until.get(kid, 0.0))
-
-    def _check_lead(self, kid: str) -> None:
-        """R16"""
-        now = self.world.now + INSTANT
-        if kid not in self.forced:
-            assert now >= self._in_every_cache(kid), "a key signs before every cache has it"
-        if kid not in self.hurried:
-            lead = self.plan.publish_ahead - self.plan.disagreement
-            assert now >= self.store.first_stored[kid] + lead, "a key signs before its lead has passed"
-
-    def _ask(self, node: Node) -> None:
-        try:
-            document = node.ring.jwks(node.clock)
-        except Unavailable:
-            return
-        self.store.shown = True
-        answer = Answer(kids_of(document.body), outdated=not node.in_time)
-        self._check_document(document, answer.kids, node)
-        if node.in_time:
-            self._check_tokens(answer)
-        if document.max_age > 0:
-            until = self.world.now + document.max_age + self.plan.reread_every
-            self.kept_until[answer] = max(until, self.kept_until.get(answer, 0.0))
-
-    def _check_document(self, document: KeySetDocument, kids: frozenset[str], node: Node) -> None:
-        """R18"""
-        assert 0 <= document.max_age <= self.plan.jwks_max_age
-        for entry in node.known.entries:
-            if entry.wrapped_private is not None:
-                assert entry.kid in kids, "a key that may yet sign is not shown"
-            if entry.kid in kids and entry.removed_at > node.clock:
-                assert node.clock + document.max_age <= entry.removed_at, "an answer is kept beyond a removal"
-
-    def _check_tokens(self, answer: Answer) -> None:
-        for kid, until in self.accepted_until.items():
-            if self.world.now < until and self._is_promised(kid, answer):
-                assert kid in answer.kids, "an unexpired token is refused"
-
-    def _is_promised(self, kid: str, answer: Answer) -> bool:
-        """Whether the contract says that a verifier with this answer knows this key.
-
-        It does not for a revoked key; for one that was forced to sign before verifiers could know it, until they
-        can; and for one that was hurried in an emergency while the verifier had asked a node that was cut off.
-        """
-        if kid in self.revoked or self.world.now < self.forced.get(kid, 0.0):
-            return False
-        return not (kid in self.hurried and answer.outdated)
+            self.verifiers.hold_a_token(kid, node)
 
 
 TestRing = RingMachine.TestCase
