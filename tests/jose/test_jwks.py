@@ -382,8 +382,10 @@ def test_a_removed_upstream_key_trusted_for_ever(
 ) -> None:
     """It dies within its lifetime: the refresh that is due takes it away, without anybody waiting."""
     issuer.publish(new)
+    hang(issuer)
     clock.now = START + 300 * 0.8
     assert keys.find("old", "ES256", clock()).kid == "old"
+    issuer.open.set()
     assert landings.next() == "ok"
     assert refused(keys, "old", clock()) is Reason.KEY_UNKNOWN
 
