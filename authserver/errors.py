@@ -61,6 +61,7 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     LIVES_TOO_LONG = "lives_too_long"
     USED_TWICE = "used_twice"
+    REVOKED = "revoked"
     CONFIRMATION_UNSUPPORTED = "confirmation_unsupported"
     ACTOR_NOT_ALLOWED = "actor_not_allowed"
     LEGACY_SERVICE_ACCOUNT_TOKEN = "legacy_service_account_token"
@@ -96,7 +97,12 @@ Fact: TypeAlias = str | int | float | bool | Sequence[str] | None
 
 
 class AuthServerError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything this package raises on purpose.
+
+    ``source`` is the configured source that the caller's credential claims to be from, where one was found.
+    """
+
+    source: str | None = None
 
 
 class Refused(AuthServerError):

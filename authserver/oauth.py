@@ -56,6 +56,8 @@ OPENID_METADATA_PATH: Final = "/.well-known/openid-configuration"  # OpenID Conn
 PROTECTED_RESOURCE_PATH: Final = "/.well-known/oauth-protected-resource"  # RFC 9728 section 3
 JWKS_PATH: Final = "/.well-known/jwks.json"
 TOKEN_PATH: Final = "/token"
+INTROSPECTION_PATH: Final = "/introspect"
+REVOCATION_PATH: Final = "/revoke"
 
 LONGEST_LIFETIME: Final = 3600
 """The most seconds that any access token lives, whatever is configured."""

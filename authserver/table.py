@@ -1,10 +1,21 @@
 """The base of every configuration table: frozen, strict and closed; durations; references to secrets."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 _UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
@@ -20,9 +31,28 @@ class Mistake(ValueError):
 
 
 class Table(BaseModel):
-    """One TOML table. An unknown key is an error, and no value is converted from another type."""
+    """One TOML table. An unknown key is an error, and no value is converted from another type.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    The docstring of a field is what an editor shows of it, and the first sentence of its entry in the reference.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity, because types must be hashable
+class Keywords:
+    """What JSON Schema can say of a type besides what pydantic knows, so that an editor sees mistakes early.
+
+    Never stricter than the validators beside it: those decide.
+    """
+
+    keywords: Mapping[str, Any]
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Add the keywords; pydantic asks for this while it writes a schema."""
+        return {**handler(schema), **self.keywords}
 
 
 def seconds(value: Any) -> int:
@@ -54,7 +84,16 @@ def within(shortest: int, longest: int) -> Callable[[int], int]:
     return check
 
 
-Duration = Annotated[int, BeforeValidator(seconds), AfterValidator(within(1, 3650 * 86400))]
+DURATION_PATTERN: Final = f"^{_DURATION.pattern}$"
+"""How a duration is spelled, as JSON Schema wants to know it."""
+
+SpelledDuration = Annotated[str, Field(pattern=DURATION_PATTERN)]
+"""A duration as it stands in the configuration."""
+
+IN_SECONDS: Final = BeforeValidator(seconds, json_schema_input_type=SpelledDuration)
+"""Reads a spelled duration into a number of seconds."""
+
+Duration = Annotated[int, IN_SECONDS, AfterValidator(within(1, 3650 * 86400))]
 """A number of seconds, at least one, spelled with its unit in the configuration."""
 
 
@@ -65,15 +104,19 @@ def different(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-Strings = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(different)]
+Strings = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(different), Keywords({"uniqueItems": True})]
 """A list of different strings."""
 
 
 class SecretReference(Table):
     """Where a secret is to be found. The secret itself is never part of the configuration."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["file"]}, {"required": ["env"]}]})
+
     file: str | None = None
+    """The path of a file that holds the secret."""
     env: str | None = None
+    """The name of an environment variable that holds the secret."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from authserver.errors import CredentialRejected, Reason
+from authserver.errors import CredentialRejected, Reason, Refused, Unavailable
 from authserver.identity.source import Source
 from authserver.jose.compact import UnverifiedToken, parse
 from authserver.jose.verify import sole_audience
@@ -30,7 +30,12 @@ class Identity:
         :raises Unavailable: something the source depends on is away.
         """
         token = parse(credential.unverified_token)
-        subject = self._source_of(token).authenticate(token, now)
+        source = self._source_of(token)
+        try:
+            subject = source.authenticate(token, now)
+        except (Refused, Unavailable) as error:
+            error.source = source.name
+            raise
         if credential.unverified_client_id not in (None, subject.client_id):
             raise CredentialRejected(Reason.CLIENT_ID_MISMATCH, client_id=subject.client_id)  # RFC 7521 section 4.2
         return subject

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from authserver.errors import CredentialRejected, Reason
 from authserver.jose.compact import UnverifiedToken
 from authserver.jose.jwk import ASYMMETRIC
 from authserver.jose.verify import Keys, VerifiedClaims, check_age, verify
 from authserver.model import NOTHING, Subject
-from authserver.table import Duration, Mistake, Strings, Table
+from authserver.table import Duration, Keywords, Mistake, Strings, Table
+
+_SOME_ALGORITHMS: Final = Keywords({"minItems": 1, "items": {"enum": sorted(ASYMMETRIC)}})
 
 IDENTITY_TYPES: Final = frozenset((None, "jwt"))
 """The header ``typ`` of an identity token. Every other kind of JWT has a type of its own (RFC 8725 section 3.11)."""
@@ -30,10 +32,16 @@ class JwksTable(Table):
     for ``url``, and ``bearer_token_file`` a token that is sent to it, read anew each time.
     """
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["url"]}, {"required": ["file"]}]})
+
     url: str | None = None
+    """The https address of the key set."""
     file: str | None = None
+    """The path of a file that holds the key set."""
     ca_file: str | None = None
+    """The path of the only certificate authorities that are trusted for `url`, in PEM."""
     bearer_token_file: str | None = None
+    """The path of a file that holds a token to send to `url`."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "JwksTable":
@@ -88,13 +96,25 @@ class SourceTable(Table, ABC):
 
     default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256")
 
+    # What `check` warns of. Attributes that are names which can be given up and taken by somebody else, each with the
+    # ids of which one pins it; and sets of attributes that come down to one workload when each has one value.
+    recyclable: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    one_workload: ClassVar[tuple[frozenset[str], ...]]
+
     type: str
+    """What kind of platform it is, which decides what is an attribute and what the subject is."""
     issuer: str = Field(min_length=1)
+    """The `iss` of its tokens, compared character by character."""
     audience: str = Field(min_length=1)
+    """The `aud` that its tokens must have, alone."""
     jwks: JwksTable | None = None
+    """Where its keys are."""
     single_use: bool = False
+    """Whether each identity token is accepted only once."""
     max_age: Duration = 24 * 3600
-    algorithms: Annotated[Strings, Field(min_length=1)] | None = None
+    """How old a token may be, counted from its `iat`, and for how long it may have been made."""
+    algorithms: Annotated[Strings, Field(min_length=1), _SOME_ALGORITHMS] | None = None
+    """The signature algorithms that its tokens may have, all of them asymmetric."""
 
     @model_validator(mode="after")
     def _known_algorithms(self) -> "SourceTable":
@@ -113,6 +133,11 @@ class SourceTable(Table, ABC):
     @abstractmethod
     def attribute_names(self) -> frozenset[str]:
         """The attributes that a rule for this source may match."""
+
+    @property
+    def identifying(self) -> frozenset[str]:
+        """The attributes that together tell one workload from every other, and stay with it from run to run."""
+        return self.attribute_names
 
     def named_only(self, attributes: Attributes) -> Mapping[str, str]:
         """Which of a caller's attributes are dangerous enough that a rule must spell them out. Usually none."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from authserver.errors import Reason, Refused, ScopeRefused
 from authserver.model import NOTHING, Subject
 from authserver.policy.authorize import Policy
-from authserver.policy.rules import ScopeTokens, spelling
+from authserver.policy.explain import Finding, explain
+from authserver.policy.rules import SCALAR_SCHEMA, ScopeTokens, spelling
 from authserver.table import Mistake, Table
 
 Values = tuple[str, ...]
@@ -26,17 +27,25 @@ def read_values(value: Any) -> Values:
 
 
 _Name = Annotated[str, Field(min_length=1)]
+_VALUES_SCHEMA: Final = {"anyOf": [SCALAR_SCHEMA, {"type": "array", "items": SCALAR_SCHEMA}]}
+_Values = Annotated[Values, PlainValidator(read_values), WithJsonSchema(_VALUES_SCHEMA)]
 
 
 class ExpectTable(Table):
     """``[[expect]]``: a caller with these attributes asks for this; the decision must be so."""
 
     name: _Name
+    """What `check` calls it."""
     source: _Name
-    claims: dict[str, Annotated[Values, PlainValidator(read_values)]]
+    """The name of the source that the caller comes from."""
+    claims: dict[str, _Values]
+    """The attributes that the caller has, each a string, a whole number, a boolean, or a list of these."""
     resource: _Name
+    """The identifier of the resource that it asks for."""
     scope: ScopeTokens = ()
+    """The scopes that it asks for, each a scope of the resource."""
     decision: Literal["allow", "deny"]
+    """What must be decided."""
 
     def compile(self, named_only: Mapping[str, str] = NOTHING) -> "Expectation":
         """The test, ready to be run. ``named_only`` is what the source says of these attributes."""
@@ -72,24 +81,22 @@ class Expectation:
         """Ask the policy as the token endpoint would, and compare."""
         try:
             resource = policy.resource((), (self.resource,))
-            authorization = policy.authorize(self.subject, resource, " ".join(self.scope) or None)
-        except ScopeRefused as refused:
-            return Verdict(self, refused.reason, f"denied, {_beyond(refused)}")
         except Refused as refused:
-            return Verdict(self, refused.reason, f"denied, {self._nearest(policy)}")
-        rules = ", ".join(map(repr, authorization.rules))
-        return Verdict(self, None, f"allowed {' '.join(authorization.scope)}, by {rules}")
+            return Verdict(self, refused.reason, f"denied, because of the resource ({refused.reason.value})")
+        explanation = explain(policy, self.subject, resource, " ".join(self.scope) or None)
+        decision = explanation.decision
+        if isinstance(decision, ScopeRefused):
+            return Verdict(self, decision.reason, f"denied, {_beyond(decision)}")
+        if isinstance(decision, Refused):
+            return Verdict(self, decision.reason, f"denied, {_far_from(explanation.nearest)}")
+        rules = ", ".join(map(repr, decision.rules))
+        return Verdict(self, None, f"allowed {' '.join(decision.scope)}, by {rules}")
 
-    def _nearest(self, policy: Policy) -> str:
-        rules = [
-            (rule, [str(mismatch) for mismatch in rule.mismatches(self.subject)])
-            for rule in policy.rules
-            if rule.enforced and (rule.source, rule.resource) == (self.subject.source, self.resource)
-        ]
-        if not rules:
-            return "no rule is about this source and this resource"
-        rule, mismatches = min(rules, key=lambda pair: len(pair[1]))
-        return f"no rule matches; nearest is {rule.name!r}, but {'; '.join(mismatches)}"
+
+def _far_from(nearest: Finding | None) -> str:
+    if nearest is None or nearest.elsewhere:
+        return "no rule is about this source and this resource"
+    return f"no rule matches; nearest is {nearest.rule.name!r}, but {'; '.join(nearest.differences)}"
 
 
 def _beyond(refused: ScopeRefused) -> str:

@@ -5,15 +5,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from authserver.model import Subject
 from authserver.oauth import LONGEST_LIFETIME
 from authserver.policy.glob import Glob
 from authserver.policy.scope import is_scope_token
-from authserver.table import Mistake, Strings, Table, seconds, within
+from authserver.table import IN_SECONDS, Keywords, Mistake, Strings, Table, within
 
 _VALUES: Final = 'Write a string, a whole number, true or false, a list of these, or { glob = "…" }.'
+
+# What JSON Schema can say of a scope token, of a scalar, and of a value in `match`.
+_SCOPE_SCHEMA: Final = {"type": "string", "pattern": r"^[\x21\x23-\x5B\x5D-\x7E]+$"}
+SCALAR_SCHEMA: Final = {"type": ["string", "integer", "boolean"], "minLength": 1}
+_GLOB_SCHEMA: Final = {
+    "type": "object",
+    "properties": {"glob": {"type": "string", "pattern": "[*]"}},
+    "required": ["glob"],
+    "additionalProperties": False,
+}
+_ONE_VALUE: Final = {"anyOf": [SCALAR_SCHEMA, _GLOB_SCHEMA]}
+_VALUE_SCHEMA: Final = {"anyOf": [SCALAR_SCHEMA, _GLOB_SCHEMA, {"type": "array", "items": _ONE_VALUE, "minItems": 1}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,29 +169,37 @@ def _some_scope(scope: tuple[str, ...]) -> tuple[str, ...]:
     return scope
 
 
-ScopeTokens = Annotated[Strings, AfterValidator(_scope_tokens)]
+ScopeTokens = Annotated[Strings, AfterValidator(_scope_tokens), Keywords({"items": _SCOPE_SCHEMA})]
 """A list of different scope tokens, which may be empty."""
 
-SomeScopeTokens = Annotated[ScopeTokens, AfterValidator(_some_scope)]
+SomeScopeTokens = Annotated[ScopeTokens, AfterValidator(_some_scope), Keywords({"minItems": 1})]
 """A list of different scope tokens, at least one."""
 
-TokenLifetime = Annotated[int, BeforeValidator(seconds), AfterValidator(within(1, LONGEST_LIFETIME))]
+TokenLifetime = Annotated[int, IN_SECONDS, AfterValidator(within(1, LONGEST_LIFETIME))]
 """A number of seconds that an access token may live."""
 
 _Name = Annotated[str, Field(min_length=1)]
-_Pattern = Annotated[Pattern, PlainValidator(read_pattern)]
+_Pattern = Annotated[Pattern, PlainValidator(read_pattern), WithJsonSchema(_VALUE_SCHEMA)]
+_Match = Annotated[dict[str, _Pattern], AfterValidator(_some_condition), Keywords({"minProperties": 1})]
 
 
 class RuleTable(Table):
     """``[[allow]]``: callers of one source that match may have some scopes of one resource."""
 
     name: _Name
+    """What audit events call it."""
     source: _Name
-    match: Annotated[dict[str, _Pattern], AfterValidator(_some_condition)]
+    """The name of the source whose callers it is about."""
+    match: _Match
+    """What the caller's attributes must be, all of them."""
     resource: _Name
+    """The identifier of the resource."""
     scope: SomeScopeTokens
+    """The scopes that it grants, each a scope of the resource."""
     lifetime: TokenLifetime | None = None
+    """How long the token lives."""
     mode: Literal["enforce", "audit"] = "enforce"
+    """In `"audit"` the rule grants nothing."""
 
     def compile(self) -> Rule:
         """The rule, ready to be applied."""

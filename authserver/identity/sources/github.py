@@ -29,6 +29,9 @@ _ATTRIBUTES: Final = (
     "repository_visibility",
     "actor_id",
 )
+_IDENTIFYING: Final = frozenset(
+    ("repository_id", "repository_owner_id", "ref", "environment", "workflow_ref", "event_name")
+)
 # Runs with the base repository's identity on a stranger's pull request, so it needs to be asked for by name.
 _DANGEROUS_EVENT: Final = "pull_request_target"
 
@@ -37,15 +40,34 @@ class GitHubTable(SourceTable):
     """GitHub Actions workflows, of github.com unless ``issuer`` names an enterprise host."""
 
     default_algorithms: ClassVar[tuple[str, ...]] = ("RS256",)
+    recyclable: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "repository": ("repository_id",),
+        "repository_owner": ("repository_owner_id", "repository_id"),
+        "workflow_ref": ("repository_id",),
+        # It may name another repository, whose number no claim has: the number of who calls it is all there is.
+        "job_workflow_ref": ("repository_id", "repository_owner_id"),
+    }
+    one_workload: ClassVar[tuple[frozenset[str], ...]] = (
+        frozenset(("repository_id",)),
+        frozenset(("repository",)),
+        frozenset(("workflow_ref",)),
+    )
 
     type: Literal["github"]
     issuer: str = "https://token.actions.githubusercontent.com"
+    """The `iss` of its tokens, for an enterprise host."""
     max_age: Duration = 3600
+    """How old a token may be, counted from its `iat`, and for how long it may have been made."""
 
     @property
     def attribute_names(self) -> frozenset[str]:
         """The typed attributes of a job."""
         return frozenset(_ATTRIBUTES)
+
+    @property
+    def identifying(self) -> frozenset[str]:
+        """The repository by its numbers, which nobody can take over, and what of it runs."""
+        return _IDENTIFYING
 
     def identify(self, verified: VerifiedClaims) -> Identified:
         """See :meth:`SourceTable.identify`."""

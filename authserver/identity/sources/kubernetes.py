@@ -19,12 +19,20 @@ _PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "pod_uid": (_CLAIM, "pod", "uid"),
     "node": (_CLAIM, "node", "name"),
 }
+_IDENTIFYING: Final = frozenset(("namespace", "service_account", "service_account_uid"))
 
 
 class KubernetesTable(SourceTable):
     """A cluster whose service accounts are callers. The subject is ``system:serviceaccount:<namespace>:<name>``."""
 
     default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256", "ES384", "ES512")
+    # Nothing is recyclable: who may make a service account anew under its old name decides in the cluster anyway, and
+    # a name that outlives its uid is what manifests rely on.
+    one_workload: ClassVar[tuple[frozenset[str], ...]] = (
+        frozenset(("namespace", "service_account")),
+        frozenset(("service_account_uid",)),
+        frozenset(("pod_uid",)),
+    )
 
     type: Literal["kubernetes"]
 
@@ -32,6 +40,11 @@ class KubernetesTable(SourceTable):
     def attribute_names(self) -> frozenset[str]:
         """What a projected token says of the service account and of the pod that holds it."""
         return frozenset(_PATHS)
+
+    @property
+    def identifying(self) -> frozenset[str]:
+        """The service account, by its name and by the number that another one of this name would not have."""
+        return _IDENTIFYING
 
     def identify(self, verified: VerifiedClaims) -> Identified:
         """See :meth:`SourceTable.identify`."""

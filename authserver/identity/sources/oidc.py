@@ -1,5 +1,6 @@
 """Any OpenID Connect issuer: which claims are attributes is data."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from authserver.identity.source import Identified, SourceTable, attributes_at
@@ -15,14 +16,33 @@ class OidcTable(SourceTable):
     """
 
     default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256", "ES384", "PS256", "EdDSA")
+    # OpenID Connect Core section 5.7: only `sub` stays with its owner; these may be given to somebody else.
+    recyclable: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "email": ("sub",),
+        "preferred_username": ("sub",),
+        "phone_number": ("sub",),
+        "upn": ("sub",),
+    }
+    one_workload: ClassVar[tuple[frozenset[str], ...]] = (
+        frozenset(("sub",)),
+        frozenset(("email",)),
+        frozenset(("preferred_username",)),
+        frozenset(("upn",)),
+    )
 
     type: Literal["oidc"]
     attributes: Strings = ()
+    """The claims that rules may match."""
 
     @property
     def attribute_names(self) -> frozenset[str]:
         """What the configuration lists."""
         return frozenset(self.attributes)
+
+    @property
+    def identifying(self) -> frozenset[str]:
+        """``sub``, where it is an attribute: it is never given to another caller (OpenID Connect Core section 2)."""
+        return frozenset(("sub",)) & self.attribute_names or self.attribute_names
 
     def identify(self, verified: VerifiedClaims) -> Identified:
         """See :meth:`SourceTable.identify`."""
