@@ -46,7 +46,22 @@ class ReplayStore(Protocol):
         ...  # a protocol has no body
 
 
-class Store(RingStore, ReplayStore, Protocol):
+class RevocationStore(Protocol):
+    """Remembers which tokens were taken back."""
+
+    def revoke(self, issuer: str, jti: str, *, expires_at: float) -> None:
+        """Remember that the token ``jti`` of ``issuer`` was revoked, until ``expires_at``; doing so twice is harmless.
+
+        Durable, and seen by every node, when it returns.
+        """
+        ...  # a protocol has no body
+
+    def is_revoked(self, issuer: str, jti: str, now: float) -> bool:
+        """Whether that token was revoked, and this is still remembered at ``now``."""
+        ...  # a protocol has no body
+
+
+class Store(RingStore, ReplayStore, RevocationStore, Protocol):
     """Everything that one store does."""
 
     def check(self) -> None:

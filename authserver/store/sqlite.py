@@ -17,25 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from authserver.errors import ConfigurationError, Conflict, CredentialRejected, Problem, Reason, Unavailable
+from authserver.store import sqlite_schema
 from authserver.store.ports import RingRecord
 
-SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT: Final = 5.0
 """How many seconds a writer waits for another one, unless told otherwise, before the store counts as unavailable."""
 
 SWEEP_BATCH: Final = 500
 """How many expired rows one transaction deletes at most, so that a sweep never holds up a token for long."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS ring (
-    one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, document TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS used (
-    source TEXT NOT NULL, token_id TEXT NOT NULL, expires_at REAL NOT NULL, PRIMARY KEY (source, token_id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS used_by_expiry ON used (expires_at);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +96,18 @@ class SqliteStore:
             except sqlite3.IntegrityError as error:
                 raise CredentialRejected(Reason.USED_TWICE) from error
 
+    def revoke(self, issuer: str, jti: str, *, expires_at: float) -> None:
+        """Remember that the token ``jti`` of ``issuer`` was revoked, until ``expires_at``."""
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO revoked VALUES (?, ?, ?)", (issuer, jti, expires_at))
+
+    def is_revoked(self, issuer: str, jti: str, now: float) -> bool:
+        """Whether that token was revoked, and this is still remembered at ``now``."""
+        statement = "SELECT EXISTS (SELECT 1 FROM revoked WHERE issuer = ? AND jti = ? AND expires_at > ?)"
+        with _unavailable():
+            (revoked,) = self._connection().execute(statement, (issuer, jti, now)).fetchone()
+        return bool(revoked)
+
     def check(self) -> None:
         """Return if a write could begin."""
         with self._writing():
@@ -114,8 +115,12 @@ class SqliteStore:
 
     def sweep(self, now: float) -> None:
         """Forget what has expired, a bounded batch at a time."""
-        batch = "SELECT source, token_id FROM used WHERE expires_at <= ? LIMIT ?"
-        statement = f"DELETE FROM used WHERE (source, token_id) IN ({batch})"  # noqa: S608 (a constant)
+        self._sweep(now, "used", "source, token_id")
+        self._sweep(now, "revoked", "issuer, jti")
+
+    def _sweep(self, now: float, table: str, key: str) -> None:
+        batch = f"SELECT {key} FROM {table} WHERE expires_at <= ? LIMIT ?"  # noqa: S608 (constants)
+        statement = f"DELETE FROM {table} WHERE ({key}) IN ({batch})"  # noqa: S608 (constants)
         deleted = SWEEP_BATCH
         while deleted == SWEEP_BATCH:
             with self._writing() as connection:
@@ -123,7 +128,9 @@ class SqliteStore:
 
     def is_empty(self) -> bool:
         """Whether nothing was ever kept here, so that a new master key would strand nothing."""
-        statement = "SELECT EXISTS (SELECT 1 FROM ring) OR EXISTS (SELECT 1 FROM used)"
+        statement = (
+            "SELECT EXISTS (SELECT 1 FROM ring) OR EXISTS (SELECT 1 FROM used) OR EXISTS (SELECT 1 FROM revoked)"
+        )
         with _unavailable():
             (filled,) = self._connection().execute(statement).fetchone()
         return not filled
@@ -193,26 +200,15 @@ class SqliteStore:
         return status.st_dev, status.st_ino
 
     def _migrate(self) -> None:
-        with _unavailable():
-            connection = self._connection()
-            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema'").fetchone() is not None:
-                self._check_schema(connection)
-                return
-        with self._writing() as connection:
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute("INSERT INTO schema SELECT ? WHERE NOT EXISTS (SELECT 1 FROM schema)", (SCHEMA_VERSION,))
-
-    def _check_schema(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("SELECT max(version) FROM schema").fetchone()
-        if version != SCHEMA_VERSION:
-            problem = Problem(
-                str(self._path),
-                "schema",
-                f"the store has schema {version}, and this release knows {SCHEMA_VERSION}",
-                "Run the release that wrote it, or a newer one",
-            )
-            raise ConfigurationError([problem])
+        try:
+            with _unavailable():
+                current = sqlite_schema.is_current(self._connection())
+            if not current:
+                with self._writing() as connection:  # where it is looked at again: another process may have been first
+                    sqlite_schema.upgrade(connection)
+        except sqlite_schema.SchemaUnknown as unknown:
+            problem = Problem(str(self._path), "schema", str(unknown), "Run the release that wrote it, or a newer one")
+            raise ConfigurationError([problem]) from unknown
 
 
 @contextmanager

@@ -120,6 +120,36 @@ class StoreContract:
         store.sweep(NOW + 10**9)
         assert store.read_ring() == written
 
+    def test_what_was_revoked_is_revoked_on_every_node_until_it_expires(self, open_store: OpenStore) -> None:
+        """R79"""
+        one, other = open_store(), open_store()
+        assert not other.is_revoked("issuer", "jti", NOW)
+        one.revoke("issuer", "jti", expires_at=NOW + 60)
+        assert [node.is_revoked("issuer", "jti", NOW + 59.9) for node in (one, other)] == [True, True]
+        assert not other.is_revoked("issuer", "jti", NOW + 60)
+
+    def test_revoking_twice_is_harmless(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for _ in range(2):
+            store.revoke("issuer", "jti", expires_at=NOW + 60)
+        assert store.is_revoked("issuer", "jti", NOW)
+
+    def test_a_revocation_is_of_one_token_of_one_issuer(self, open_store: OpenStore) -> None:
+        """R79"""
+        store = open_store()
+        store.revoke("issuer", "jti", expires_at=NOW + 60)
+        assert not store.is_revoked("issuer", "another", NOW)
+        assert not store.is_revoked("another", "jti", NOW)
+        assert not store.is_revoked("issuer", "JTI", NOW)
+
+    def test_a_sweep_forgets_the_revocations_that_have_expired_and_no_others(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for number in range(1100):
+            store.revoke("issuer", token_id(number), expires_at=NOW + number)
+        store.sweep(NOW + 1050)
+        assert not store.is_revoked("issuer", token_id(1050), NOW)
+        assert store.is_revoked("issuer", token_id(1051), NOW)
+
     def test_a_store_that_works_passes_its_check(self, open_store: OpenStore) -> None:
         open_store().check()
 
@@ -132,8 +162,10 @@ class StoreContract:
         store = open_store()
         written = store.replace_ring("ring", expected=None)
         store.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
+        store.revoke("issuer", "jti", expires_at=NOW + 60)
         store.close()
         again = open_store()
+        assert again.is_revoked("issuer", "jti", NOW)
         assert again.read_ring() == written
         with pytest.raises(CredentialRejected):
             again.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)

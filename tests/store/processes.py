@@ -42,6 +42,14 @@ def open_at_once(path: Path, together: Barrier, answer: Connection) -> None:
         answer.send(True)
 
 
+def upgrade_at_once(path: Path, together: Barrier, answer: Connection) -> None:
+    """Open a store of the first release, together with others, use what is new, and tell which schema there is."""
+    together.wait()
+    store = SqliteStore(path)
+    store.revoke("issuer", str(os.getpid()), expires_at=NOW + 60)
+    answer.send(store._connection().execute("SELECT version FROM schema").fetchone()[0])
+
+
 def write_for_ever(path: Path, answer: Connection) -> None:
     """Replace the ring again and again with documents that prove themselves whole, telling each that is durable."""
     store = SqliteStore(path)

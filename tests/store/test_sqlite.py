@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from authserver.errors import ConfigurationError, CredentialRejected, Reason, Unavailable
-from authserver.store.sqlite import SCHEMA_VERSION, SqliteStore
+from authserver.store.ports import RingRecord
+from authserver.store.sqlite import SqliteStore
+from authserver.store.sqlite_schema import SCHEMA_VERSION
 from tests.store import processes
 from tests.store.contract import NOW, StoreContract, token_id
 
@@ -143,11 +145,13 @@ def test_a_store_that_may_only_be_read_is_an_outage_for_every_write() -> None:
         lambda store: store.read_ring(),
         lambda store: store.replace_ring("x", expected=None),
         lambda store: store.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW),
+        lambda store: store.revoke("issuer", "jti", expires_at=NOW + 60),
+        lambda store: store.is_revoked("issuer", "jti", NOW),
         lambda store: store.sweep(NOW),
         lambda store: store.check(),
         lambda store: store.is_empty(),
     ],
-    ids=["read_ring", "replace_ring", "use_once", "sweep", "check", "is_empty"],
+    ids=["read_ring", "replace_ring", "use_once", "revoke", "is_revoked", "sweep", "check", "is_empty"],
 )
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_file_that_vanished_or_was_replaced_is_an_outage(
@@ -213,6 +217,69 @@ def test_a_store_of_a_newer_release_is_refused_with_a_remedy(open_store: Callabl
     connection.close()
     with pytest.raises(ConfigurationError, match=f"schema {SCHEMA_VERSION + 1}.*Run the release"):
         SqliteStore(path)
+
+
+VERSION_1 = """
+CREATE TABLE schema (version INTEGER NOT NULL);
+CREATE TABLE ring (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, document TEXT NOT NULL);
+CREATE TABLE used (
+    source TEXT NOT NULL, token_id TEXT NOT NULL, expires_at REAL NOT NULL, PRIMARY KEY (source, token_id)
+) WITHOUT ROWID;
+CREATE INDEX used_by_expiry ON used (expires_at);
+INSERT INTO schema VALUES (1);
+INSERT INTO ring VALUES (1, 7, 'ring');
+"""
+"""A store as the first release made it, with a ring in it."""
+
+
+def write_version_1(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    connection.execute("INSERT INTO used VALUES ('source', ?, ?)", (token_id(1), NOW + 60))
+    connection.commit()
+    connection.close()
+
+
+def test_a_store_of_the_first_release_is_upgraded_where_it_is_and_loses_nothing(
+    open_store: Callable[[], SqliteStore], path: Path
+) -> None:
+    write_version_1(path)
+    for _ in range(2):
+        store = open_store()
+        assert store.read_ring() == RingRecord(7, "ring")
+        with pytest.raises(CredentialRejected):
+            store.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
+        store.revoke("issuer", "jti", expires_at=NOW + 60)
+        assert store.is_revoked("issuer", "jti", NOW)
+        assert store._connection().execute("SELECT version FROM schema").fetchall() == [(SCHEMA_VERSION,)]
+
+
+def test_processes_that_upgrade_a_store_at_once_do_it_once(path: Path) -> None:
+    write_version_1(path)
+    together = SPAWN.Barrier(4)
+    started = []
+    for _ in range(4):
+        mine, theirs = SPAWN.Pipe()
+        process = SPAWN.Process(target=processes.upgrade_at_once, args=(path, together, theirs))
+        process.start()
+        started.append((process, mine))
+    assert [answer_of(*each) for each in started] == [SCHEMA_VERSION] * 4
+
+
+def test_an_upgrade_that_fails_half_way_leaves_the_store_as_it_was(path: Path) -> None:
+    write_version_1(path)
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE revoked_by_expiry (something TEXT)")  # in the way of the upgrade's last step
+    with pytest.raises(Unavailable):
+        SqliteStore(path)
+    assert connection.execute("SELECT version FROM schema").fetchone() == (1,)
+    assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'revoked'").fetchone() is None
+    connection.execute("DROP TABLE revoked_by_expiry")
+    connection.close()
+    store = SqliteStore(path)
+    store.revoke("issuer", "jti", expires_at=NOW + 60)
+    store.close()
 
 
 def test_only_its_owner_may_read_the_file_and_what_lies_beside_it(
