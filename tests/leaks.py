@@ -21,7 +21,7 @@ def find(output: str) -> str | None:
     """What leaked into ``output``, described without repeating it; None when nothing did."""
     if match := _PATTERN.search(output):
         return f"something like a token or a private key ({len(match[0])} characters at {match.start()})"
-    leaked = next((secret for secret in _handled if secret in output), None)
+    leaked = next((secret for secret in _handled.copy() if secret in output), None)
     return f"a secret of {len(leaked)} characters that a test handled" if leaked else None
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from authserver.errors import Conflict, Reason, Unavailable
+from authserver.errors import ConfigurationError, Conflict, Reason, Unavailable
 from authserver.jose import jwk
 from authserver.jose.jwk import SigningKey
 from authserver.keys import schedule
-from authserver.keys.ring import Ring, decode, encode
+from authserver.keys.ring import Entry, Ring, decode, encode
 from authserver.keys.schedule import NewKey, Plan
 from authserver.keys.wrapping import MasterKeys
 from authserver.store.ports import RingRecord, RingStore
@@ -97,6 +97,16 @@ class KeyRing:
         """
         self._change(lambda ring, _now: ring)
 
+    def reread(self) -> None:
+        """Read the ring anew, and do nothing that is due.
+
+        :raises Unavailable: the store is away, or what it holds cannot be read; what is in memory stays in use.
+        """
+        try:
+            self._read()
+        except ConfigurationError as error:
+            raise Unavailable(Reason.STORE_UNAVAILABLE, cause=type(error).__name__) from error
+
     def rotate_now(self) -> None:
         """Let the next keys take over as early as is safe; :attr:`ring` then has the times.
 
@@ -112,6 +122,28 @@ class KeyRing:
         :raises Unavailable: the store is away; nothing was changed.
         """
         self._change(lambda ring, now: schedule.revoke(ring, kid, now, self._plan, force=force))
+
+    def rewrap(self) -> int:
+        """Wrap every private key anew that a previous master key wrapped; how many there were.
+
+        When it returns, no previous master key is needed any more.
+
+        :raises MasterKeyWrong: a private key opens with no master key that is configured; nothing was changed.
+        :raises Unavailable: the store is away; nothing was changed.
+        """
+        stale: list[Entry] = []
+
+        def change(ring: Ring, _now: float) -> Ring:
+            stale[:] = (entry for entry in ring.entries if not self._is_current(entry))
+            return ring.put(*map(self._rewrapped, stale))
+
+        self._change(change)
+        return len(stale)
+
+    @property
+    def wrapped_by_previous(self) -> int:
+        """How many private keys are wrapped by a previous master key, so that it is still needed."""
+        return sum(not self._is_current(entry) for entry in self.ring.entries)
 
     def signing_key(self, algorithm: str, now: float) -> SigningKey:
         """The key that signs at ``now``.
@@ -213,8 +245,18 @@ class KeyRing:
         private = self._master_keys.unwrap(wrapped, issuer=self._issuer, kid=kid, algorithm=algorithm)
         return SigningKey(kid, algorithm, private)
 
+    def _is_current(self, entry: Entry) -> bool:
+        return entry.wrapped_private is None or self._master_keys.is_current(entry.wrapped_private)
+
+    def _rewrapped(self, entry: Entry) -> Entry:
+        key = self._unwrap(entry.kid, entry.algorithm, entry.wrapped_private or "")
+        wrapped = self._master_keys.wrap(key.private, issuer=self._issuer, kid=entry.kid, algorithm=entry.algorithm)
+        return replace(entry, wrapped_private=wrapped)
+
     def _new_key(self, algorithm: str) -> NewKey:
-        private = jwk.generate(algorithm)
-        kid = jwk.thumbprint(jwk.export_public(private.public_key()))
+        kid = "-"
+        while kid.startswith("-"):  # or every command line would take this name for an option
+            private = jwk.generate(algorithm)
+            kid = jwk.thumbprint(jwk.export_public(private.public_key()))
         public = jwk.export_public(private.public_key(), kid=kid, algorithm=algorithm)
         return NewKey(kid, public, self._master_keys.wrap(private, issuer=self._issuer, kid=kid, algorithm=algorithm))

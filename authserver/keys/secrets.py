@@ -59,8 +59,9 @@ def _from_file(reference: SecretReference, config: Path, where: str) -> bytes:
     except FileNotFoundError as error:
         problem = Problem(str(config), where, f"the file {path} does not exist", "Put it there, or correct the path")
         raise SecretMissing([problem]) from error
-    except OSError as error:
-        message = f"the file {path} cannot be read ({error.strerror})"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else "it is no name for a file"
+        message = f"the file {str(path)!r} cannot be read ({reason})"
         raise ConfigurationError([_problem(config, where, message)]) from error
 
 

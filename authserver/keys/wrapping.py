@@ -31,6 +31,9 @@ from authserver.jose.jwk import PrivateKey
 from authserver.keys.secrets import SecretMissing, describe, locate, resolve
 from authserver.table import SecretReference
 
+_OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
+"""What nobody but the owner may do with a master key's file. Its group may read it: platforms hand secrets out so."""
+
 VERSION: Final = "v1"
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2.2: 96 random bits, good for 2**32 messages under one key
@@ -67,6 +70,10 @@ class MasterKeys:
         plain = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         sealed = cipher.encrypt(nonce, plain, _context(issuer, kid, algorithm))
         return f"{VERSION}.{short_id}.{base64url_encode(nonce + sealed)}"
+
+    def is_current(self, wrapped: str) -> bool:
+        """Whether it is the current master key, by its identifier, that wrapped this."""
+        return wrapped.split(".")[1:2] == [self._all[0][0]]
 
     def unwrap(self, wrapped: str, *, issuer: str, kid: str, algorithm: str) -> PrivateKey:
         """The private key that :meth:`wrap` stored.
@@ -109,7 +116,7 @@ def load_master_key(reference: SecretReference, *, config: Path, where: str, cre
             raise
         _create(path, config, where)
         text = resolve(reference, config=config, where=where)
-    others = path is not None and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    others = path is not None and bool(path.stat().st_mode & (_OTHERS))
     return LoadedMasterKey(_decode(text, reference, config, where), others)
 
 

@@ -43,6 +43,7 @@ def test_a_file_that_cannot_be_a_secret_is_refused_and_not_quoted(tmp_path: Path
     assert "hunter2" not in str(wrong.value)
 
 
-def test_a_directory_in_place_of_a_file_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        resolve(SecretReference(file="."), config=tmp_path / "a.toml", where=WHERE)
+def test_what_can_be_no_file_is_a_clear_error(tmp_path: Path) -> None:
+    for name in (".", "a\0b"):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            resolve(SecretReference(file=name), config=tmp_path / "a.toml", where=WHERE)

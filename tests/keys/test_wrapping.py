@@ -134,7 +134,7 @@ def test_a_master_key_is_base64_of_either_alphabet(
     assert load(config) == (key, False)
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o660])
 def test_a_file_that_others_may_read_says_so(config: Path, mode: int) -> None:
     put(config, base64.b64encode(OLD), mode)
     assert load(config) == (OLD, True)
