@@ -83,7 +83,8 @@ class Fetched:
     """A JSON object and what HTTP said about it.
 
     ``max_age`` is in seconds: what is left of the answer's freshness (RFC 9111 section 4.2), None when it says
-    nothing. ``date`` is the server's clock in seconds since the epoch, None when it did not say.
+    nothing. ``date`` is the server's clock at the time of the answer, in seconds since the epoch, None when it did not
+    say; what a cache answers counts too, by the age that it gives (RFC 9111 section 4.2.3).
     """
 
     document: Mapping[str, Any]
@@ -239,13 +240,17 @@ def _max_age(headers: http.client.HTTPMessage) -> int | None:
     match = next(filter(None, map(_MAX_AGE.fullmatch, directives)), None)
     if match is None:
         return None
+    return max(0, int(match[1]) - _age(headers))
+
+
+def _age(headers: http.client.HTTPMessage) -> int:
     age = headers.get("Age", "0").strip()
-    return max(0, int(match[1]) - (int(age) if age.isdecimal() and len(age) < 10 else 0))
+    return int(age) if age.isdecimal() and len(age) < 10 else 0
 
 
 def _date(headers: http.client.HTTPMessage) -> float | None:
     parsed = parsedate_tz(headers.get("Date", ""))
     try:
-        return mktime_tz(parsed) if parsed else None
+        return mktime_tz(parsed) + _age(headers) if parsed else None
     except (ValueError, OverflowError):
         return None

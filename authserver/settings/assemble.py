@@ -11,10 +11,12 @@ from authserver.model import Resource
 from authserver.policy.authorize import Policy
 from authserver.policy.expect import Expectation, ExpectTable
 from authserver.policy.rules import Rule
+from authserver.settings.builtin import built_in_resource, introspection_scope
 from authserver.settings.cross import CHECKS
-from authserver.settings.gather import Draft, gather, include_patterns
+from authserver.settings.gather import Draft, Entry, gather, include_patterns
 from authserver.settings.read import read_document, read_included
-from authserver.settings.report import Report
+from authserver.settings.report import Place, Report
+from authserver.settings.silence import SilenceTable
 from authserver.settings.tables import (
     KeysTable,
     LimitsTable,
@@ -31,6 +33,10 @@ from authserver.table import SecretReference
 class Settings:
     """A configuration that was checked as a whole. ``resources`` are by identifier, ``sources`` by name.
 
+    ``resources`` are those of the file; :attr:`built_in` is one more.
+
+    ``rule_places`` says where the rule of each name stands.
+
     ``file`` is as it was named. ``base`` is its directory, absolute, which relative paths in it are relative to.
     """
 
@@ -46,6 +52,8 @@ class Settings:
     sources: Mapping[str, SourceTable]
     rules: tuple[Rule, ...]
     expectations: tuple[Expectation, ...]
+    rule_places: Mapping[str, Place]
+    silences: tuple[Entry[SilenceTable], ...]
 
     @property
     def store_path(self) -> Path:
@@ -62,9 +70,21 @@ class Settings:
         """Where the keys are that still unwrap, a file's path absolute."""
         return tuple(map(self._located, self.keys.previous_master_keys))
 
+    @property
+    def built_in(self) -> Resource:
+        """Our own issuer as a resource."""
+        names = (resource.name for resource in self.resources.values())
+        return built_in_resource(self.server.issuer, names, self.keys.algorithms[0])
+
+    @property
+    def introspectable(self) -> Mapping[str, str]:
+        """The identifier of each resource, by the scope that lets a caller ask about the tokens for it."""
+        return {introspection_scope(resource.name): resource.identifier for resource in self.resources.values()}
+
     def policy(self) -> Policy:
         """The rules, ready to decide."""
-        return Policy(self.rules, self.resources, self.tokens.lifetime)
+        built_in = self.built_in
+        return Policy(self.rules, {**self.resources, built_in.identifier: built_in}, self.tokens.lifetime)
 
     def _located(self, reference: SecretReference) -> SecretReference:
         return reference if reference.file is None else SecretReference(file=str(self.base / reference.file))
@@ -106,6 +126,8 @@ def _freeze(path: Path, draft: Draft) -> Settings | None:
         sources=MappingProxyType(dict(draft.sources)),
         rules=tuple(entry.table.compile() for entry in draft.rules),
         expectations=tuple(_expectation(entry.table, draft) for entry in draft.expectations),
+        rule_places=MappingProxyType({entry.table.name: entry.place for entry in draft.rules}),
+        silences=draft.silences,
     )
 
 

@@ -1,11 +1,12 @@
 """What no table can see on its own: whether the tables fit each other."""
 
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Final
 
+from authserver.settings import builtin
 from authserver.settings.gather import Draft, Mention
 from authserver.settings.report import Report, shown
-from authserver.settings.tables import ResourceTable
 from authserver.settings.urls import refuse_plain_http
 from authserver.table import spelled
 
@@ -59,14 +60,14 @@ def check_mentions(draft: Draft, report: Report) -> None:
     A policy test that names something else would pass for the wrong reason.
     """
     seen: set[tuple[str, str]] = set()
-    resources = {resource.identifier: resource for resource in draft.resources.values()}
+    scopes = _scopes_by_identifier(draft)
     for mention in draft.mentions:
         if mention.name is not None and (mention.kind, mention.name) in seen:
             message = f"is the name of another {mention.kind} too"
             report.add(mention.place.at("name"), message, "Give each a name of its own.")
         seen.add((mention.kind, mention.name or ""))
         _check_source(mention, draft, report)
-        _check_resource(mention, resources.get(mention.resource or ""), draft, report)
+        _check_resource(mention, scopes, draft, report)
 
 
 def check_lifetimes(draft: Draft, report: Report) -> None:
@@ -94,12 +95,20 @@ def _check_source(mention: Mention, draft: Draft, report: Report) -> None:
             report.unknown(place.at(mention.key, attribute), "attribute", attribute, source.attribute_names)
 
 
-def _check_resource(mention: Mention, resource: ResourceTable | None, draft: Draft, report: Report) -> None:
-    place = mention.place
+def _check_resource(mention: Mention, scopes: Mapping[str, Collection[str]], draft: Draft, report: Report) -> None:
+    place, existing = mention.place, scopes.get(mention.resource or "")
     if mention.resource is not None and mention.resource not in draft.declared_identifiers:
         report.unknown(place.at("resource"), "resource identifier", mention.resource, draft.declared_identifiers)
-    if resource is None or report.blames(place.at("scope")):
+    if existing is None or report.blames(place.at("scope")):
         return
     for position, scope in enumerate(mention.scope):
-        if scope not in resource.scopes:
-            report.unknown(place.at("scope", position), "scope", scope, resource.scopes)
+        if scope not in existing:
+            report.unknown(place.at("scope", position), "scope", scope, existing)
+
+
+def _scopes_by_identifier(draft: Draft) -> dict[str, Collection[str]]:
+    """The scopes of every resource that is right by itself, and of the built-in one."""
+    scopes: dict[str, Collection[str]] = {each.identifier: each.scopes for each in draft.resources.values()}
+    if draft.server is not None:
+        scopes[draft.server.issuer] = builtin.scopes(draft.declared_resources)
+    return scopes

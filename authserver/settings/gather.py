@@ -10,6 +10,7 @@ from authserver.policy.expect import ExpectTable
 from authserver.policy.rules import RuleTable
 from authserver.settings.read import Document
 from authserver.settings.report import Place, Report
+from authserver.settings.silence import SilenceTable
 from authserver.settings.tables import (
     NAME,
     NAME_REMEDY,
@@ -34,6 +35,7 @@ TOP_LEVEL: Final = (
     "sources",
     "allow",
     "expect",
+    "silence",
 )
 """Every table of the main file."""
 
@@ -66,9 +68,10 @@ class Mention:
 class Draft:
     """Tables that are right by themselves. None stands for one that is not, and a named one is left out.
 
-    ``declared_sources`` and ``declared_identifiers`` hold what the file declares, rightly or not, so that a rule
-    is not blamed for somebody else's mistake. ``addresses`` and ``mentions`` are taken from the file as it stands, so
-    that they are checked even where something else in their table is wrong.
+    ``declared_sources``, ``declared_resources`` and ``declared_identifiers``, our issuer among these, hold what the
+    file declares, rightly or not, so that a rule is not blamed for somebody else's mistake. ``addresses`` and
+    ``mentions`` are taken from the file as it stands, so that they are checked even where something else in their table
+    is wrong.
     """
 
     place: Place
@@ -82,7 +85,9 @@ class Draft:
     sources: Mapping[str, SourceTable]
     rules: tuple[Entry[RuleTable], ...]
     expectations: tuple[Entry[ExpectTable], ...]
+    silences: tuple[Entry[SilenceTable], ...]
     declared_sources: frozenset[str]
+    declared_resources: frozenset[str]
     declared_identifiers: frozenset[str]
     addresses: tuple[tuple[Place, str], ...]
     mentions: tuple[Mention, ...]
@@ -122,8 +127,12 @@ def gather(main: Document, included: Iterable[Document], report: Report) -> Draf
         sources=_present((name, _source(raw, place.at("sources", name), report)) for name, raw in sources.items()),
         rules=tuple(_listed(documents, "allow", RuleTable, report)),
         expectations=tuple(_listed(documents, "expect", ExpectTable, report)),
+        silences=tuple(_listed(documents, "silence", SilenceTable, report)),
         declared_sources=frozenset(sources),
-        declared_identifiers=frozenset(_identifiers(resources.values())),
+        declared_resources=frozenset(resources),
+        declared_identifiers=frozenset(
+            (*_spelled(resources.values(), "identifier"), *_spelled([tables.get("server")], "issuer"))
+        ),
         addresses=tuple(_addresses(place, tables.get("server"), sources)),
         mentions=tuple(_mentions(documents)),
     )
@@ -162,6 +171,10 @@ def _listed(documents: Iterable[Document], name: str, model: type[TableT], repor
             table = report.read(model, raw, place.at(position))
             if table is not None:
                 yield Entry(place.at(position), table)
+
+
+def _spelled(tables: Iterable[object], key: str) -> Iterator[str]:
+    return (value for raw in tables if (value := _text(raw, key)) is not None)
 
 
 def _addresses(place: Place, server: object, sources: Mapping[str, object]) -> Iterator[tuple[Place, str]]:
@@ -204,10 +217,6 @@ def _mention(raw: Mapping[str, object], place: Place, kind: str, key: str) -> Me
 def _text(raw: object, key: str) -> str | None:
     value = raw.get(key) if isinstance(raw, dict) else None
     return value if isinstance(value, str) and value else None
-
-
-def _identifiers(resources: Iterable[object]) -> Iterator[str]:
-    return (identifier for raw in resources if (identifier := _text(raw, "identifier")) is not None)
 
 
 def _present(tables: Iterable[tuple[str, TableT | None]]) -> dict[str, TableT]:

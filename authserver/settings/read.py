@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from authserver.settings.report import Place, Report, shown
 
-RULE_TABLES: Final = ("allow", "expect")
+RULE_TABLES: Final = ("allow", "expect", "silence")
 """The only tables of an included file."""
 
 _SECRET_MARK: Final = "PRIVATE KEY-----"
@@ -66,7 +66,7 @@ def _rule_file(path: Path, report: Report) -> Iterator[Document]:
     if document is None:
         return
     for name in (name for name in document.tables if name not in RULE_TABLES):
-        remedy = "Move it to the main file; an included file has only [[allow]] and [[expect]]."
+        remedy = "Move it to the main file; an included file has only [[allow]], [[expect]] and [[silence]]."
         report.add(document.place.at(name), f"{shown(name)} does not belong in an included file", remedy)
     yield document
 

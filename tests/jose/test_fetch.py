@@ -98,6 +98,12 @@ def test_the_clock_of_the_server_is_told(date: str, epoch: float | None) -> None
         assert loopback().get_json(Endpoint(server.url())).date == epoch
 
 
+def test_the_clock_behind_an_answer_from_a_cache_is_told() -> None:
+    date = "Thu, 01 Jan 1970 00:01:40 GMT"
+    with serving(sending(answer(DOCUMENT, Date=date, Age="20"))) as server:
+        assert loopback().get_json(Endpoint(server.url())).date == 120
+
+
 # What a good answer is not
 
 

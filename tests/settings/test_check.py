@@ -7,7 +7,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authserver.cli.check import check
-from tests.settings.build import EXPECT, RULE, document, write
+from tests.settings import build
+from tests.settings.build import document, write
+
+# Of one workload, so that there is nothing to warn of.
+ONE = 'namespace = "media", service_account = "reader"'
+RULE = build.RULE.replace('namespace = "media"', ONE)
+EXPECT = build.EXPECT.replace('namespace = "media"', ONE)
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "authserver.toml"
 
@@ -19,12 +25,12 @@ def run(*arguments: str | Path, env: dict[str, str | None] | None = None) -> Res
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
-    return write(tmp_path, document(), "good.toml")
+    return write(tmp_path, document({"[allow]": RULE, "[expect]": EXPECT}), "good.toml")
 
 
 @pytest.fixture
 def failing(tmp_path: Path) -> Path:
-    return write(tmp_path, document({"[expect]": EXPECT.replace('"allow"', '"deny"')}), "failing.toml")
+    return write(tmp_path, document({"[allow]": RULE, "[expect]": EXPECT.replace('"allow"', '"deny"')}), "failing.toml")
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_an_included_file_has_only_rules_and_policy_tests(tmp_path: Path, name: 
     included = write(tmp_path, f"[{name}]\n", "policies/x.toml")
     (problem,) = problems(write(tmp_path, document({"server": f'{SERVER}\ninclude = ["policies/*.toml"]'})))
     assert (problem.file, problem.path) == (str(included), name.partition(".")[0])
-    assert "only [[allow]] and [[expect]]" in problem.remedy
+    assert "only [[allow]], [[expect]] and [[silence]]" in problem.remedy
 
 
 def test_a_problem_in_an_included_file_names_that_file(tmp_path: Path) -> None:

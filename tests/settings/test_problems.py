@@ -221,9 +221,9 @@ CASES = {
     "a policy test for an unknown source": (
         expect('"cluster"', '"other"'), "expect[0].source", "unknown source 'other'"),
     "a policy test for an unknown resource": (
-        expect("images.example", "x.example"),
+        expect("images.example", "image.example"),
         "expect[0].resource",
-        "unknown resource identifier 'https://x.example.com'; did you mean 'https://images.example.com'?"),
+        "unknown resource identifier 'https://image.example.com'; did you mean 'https://images.example.com'?"),
     "a policy test with an unknown attribute": (
         expect("namespace", "zone"), "expect[0].claims.zone", "unknown attribute 'zone'"),
     "a policy test with an unknown scope": (

@@ -18,6 +18,7 @@ from authserver.policy.rules import RuleTable
 from authserver.settings import tables
 from authserver.settings.gather import TOP_LEVEL
 from authserver.settings.report import Place, Report
+from authserver.settings.silence import SilenceTable
 from authserver.table import SecretReference, Table, seconds, spelled
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
@@ -35,6 +36,7 @@ SECTIONS: dict[str, type[Table]] = {
     "Where the keys of a source are": JwksTable,
     "`[[allow]]`": RuleTable,
     "`[[expect]]`": ExpectTable,
+    "`[[silence]]`": SilenceTable,
 }
 OF_TYPE = {f"Sources of type `{name}`": table for name, table in SOURCES.items()}
 
@@ -77,7 +79,7 @@ def as_toml(field: FieldInfo) -> str:
 
 
 def test_the_reference_has_every_table_and_no_other() -> None:
-    assert list(DOCUMENTED) == [*list(SECTIONS)[:-2], *OF_TYPE, *list(SECTIONS)[-2:]]
+    assert list(DOCUMENTED) == [*list(SECTIONS)[:-3], *OF_TYPE, *list(SECTIONS)[-3:]]
     written = {re.sub(r"[\[\]`]|\.<name>", "", title) for title in DOCUMENTED if title.startswith("`")}
     assert written == set(TOP_LEVEL)
 
@@ -109,6 +111,13 @@ def test_every_example_is_one_that_loads(title: str, name: str) -> None:
     report = Report()
     report.read(model, {**required, **example}, Place("reference", title))
     assert not report.problems
+
+
+@pytest.mark.parametrize(("title", "name"), ENTRIES)
+def test_an_editor_shows_the_first_sentence_of_every_entry(title: str, name: str) -> None:
+    prose = DOCUMENTED[title][f"`{name}`"].strip().split("\n\n")[1]
+    plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", " ".join(prose.split()))
+    assert settings_of(title)[name].description == re.split(r"(?<=[.])\s", plain)[0]
 
 
 def required_of(title: str) -> dict[str, Any]:
