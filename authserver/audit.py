@@ -1,9 +1,9 @@
 """Exactly one event for each decision: who, what was asked, which rule, the outcome and why. Never a token."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from authserver.errors import Fact, Reason, Refused, Unavailable
 from authserver.model import AccessToken, Authorization, Resource, Subject, TokenRequest
@@ -26,58 +26,129 @@ class Decision:
     authorization: Authorization | None = None
     token: AccessToken | None = None
     would_allow: tuple[str, ...] = ()
+    unverified_source: str | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str | None:
+        """The source of the caller: the one that verified it, or else the one its credential claims to be from."""
+        return self.subject.source if self.subject else self.unverified_source
+
+    def members(self) -> Mapping[str, Any]:
+        """What the event says of it."""
+        return {**_asked(self), **_found(self), **_granted(self)}
+
+
+@dataclass(slots=True)
+class Presented:
+    """A request that stands on a token of ours. ``claims`` are the token's once it is verified, empty before."""
+
+    request_id: str
+    address: str
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    unverified_source: str | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    def members(self) -> Mapping[str, Any]:
+        """What the event says of it."""
+        return {member: self.claims.get(claim) for member, claim in _PRESENTED.items()}
+
+
+_PRESENTED: Final = {
+    "sub": "sub",
+    "client_id": "client_id",
+    "resource": "aud",
+    "jti": "jti",
+    "expires_at": "exp",
+}
+"""Members of an event, and the claims of the presented token that they come from."""
+
+Observed = TypeVar("Observed", Decision, Presented)
+
+Observe = Callable[[Decision, str, Reason | None], None]
+"""Told of each decision about a token once it is on record: the decision, its outcome, and why it was not issued."""
 
 
 class Audit:
     """Writes the events. ``write`` takes one event and raises OSError when it cannot be kept."""
 
     def __init__(
-        self, write: Callable[[Mapping[str, Any]], object], *, environment: str, clock: Callable[[], float]
+        self,
+        write: Callable[[Mapping[str, Any]], object],
+        *,
+        environment: str,
+        clock: Callable[[], float],
+        observe: Observe = lambda _decision, _outcome, _reason: None,
     ) -> None:
         self._write = write
+        self._tell = observe
         self._environment = environment
         self._clock = clock
 
-    @contextmanager
-    def decision(self, request_id: str, address: str) -> Iterator[Decision]:
-        """Observe one decision, and write its event when it is made, whichever way.
+    def decision(self, request_id: str, address: str) -> AbstractContextManager[Decision]:
+        """Observe one decision about a token, and write its event when it is made, whichever way.
 
         :raises Unavailable: ``audit_unwritable``; what is not on record was not decided.
         """
-        decision = Decision(request_id, address)
+        return self._observe("decision", Decision(request_id, address), "issued")
+
+    def revocation(self, request_id: str, address: str) -> AbstractContextManager[Presented]:
+        """Observe one request to take a token back, and write its event, whichever way it ends.
+
+        :raises Unavailable: ``audit_unwritable``.
+        """
+        return self._observe("revocation", Presented(request_id, address), "revoked")
+
+    def introspection(self, request_id: str, address: str) -> AbstractContextManager[Presented]:
+        """Observe one question about a token, and write an event unless it is answered: an answer decides nothing.
+
+        :raises Unavailable: ``audit_unwritable``.
+        """
+        return self._observe("introspection", Presented(request_id, address), None)
+
+    @contextmanager
+    def _observe(self, name: str, observed: Observed, success: str | None) -> Iterator[Observed]:
         try:
-            yield decision
+            yield observed
         except Refused as refused:
-            self._record(decision, "refused", refused.reason, refused.facts)
+            observed.unverified_source = refused.source
+            self._record(name, observed, "refused", refused.reason, refused.facts)
             raise
         except Unavailable as unavailable:
-            self._record(decision, "unavailable", unavailable.reason, unavailable.facts)
+            observed.unverified_source = unavailable.source
+            self._record(name, observed, "unavailable", unavailable.reason, unavailable.facts)
             raise
         except Exception as error:
-            self._record(decision, "failed", Reason.INTERNAL_ERROR, {"error": type(error).__name__})
+            self._record(name, observed, "failed", Reason.INTERNAL_ERROR, {"error": type(error).__name__})
             raise
         else:
-            self._record(decision, "issued", None, {})
+            if success is not None:
+                self._record(name, observed, success, None, {})
 
-    def _record(self, decision: Decision, outcome: str, reason: Reason | None, facts: Mapping[str, Fact]) -> None:
+    def _record(
+        self, name: str, observed: Observed, outcome: str, reason: Reason | None, facts: Mapping[str, Fact]
+    ) -> None:
         event = {
-            "event": "decision",
+            "event": name,
             "time": round(self._clock(), 3),
             "environment": self._environment,
-            "request_id": decision.request_id,
-            "address": decision.address,
+            "request_id": observed.request_id,
+            "address": observed.address,
             "outcome": outcome,
             "reason": reason.value if reason else None,
-            **_asked(decision),
-            **_found(decision),
-            **_granted(decision),
-            "facts": {name: _bounded(fact) for name, fact in {**decision.facts, **facts}.items()},
+            **observed.members(),
+            "facts": {name: _bounded(fact) for name, fact in {**observed.facts, **facts}.items()},
         }
         try:
             self._write({name: value for name, value in event.items() if value not in (None, {}, ())})
         except OSError as error:
+            self._tell_of(observed, "unavailable", Reason.AUDIT_UNWRITABLE)
             raise Unavailable(Reason.AUDIT_UNWRITABLE) from error
+        self._tell_of(observed, outcome, reason)
+
+    def _tell_of(self, observed: Observed, outcome: str, reason: Reason | None) -> None:
+        if isinstance(observed, Decision):
+            self._tell(observed, outcome, reason)
 
 
 def _bounded(fact: Fact) -> Fact:
@@ -101,7 +172,7 @@ def _asked(decision: Decision) -> Mapping[str, Any]:
 def _found(decision: Decision) -> Mapping[str, Any]:
     subject = decision.subject
     if subject is None:
-        return {}
+        return {"unverified_source": decision.unverified_source}
     return {
         "source": subject.source,
         "sub": subject.sub,

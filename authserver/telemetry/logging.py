@@ -1,0 +1,110 @@
+"""Log lines as JSON, each with the request it belongs to, and with everything that looks like a credential taken out.
+
+Redaction is the second line of defence. The first is that no code hands a token, an assertion or a key to a logger.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, BinaryIO, Final
+
+import structlog
+
+from authserver.telemetry import context
+
+REDACTED: Final = "[redacted]"
+
+_SECRET = re.compile(
+    # A compact JWS or JWE: its first segment is the base64url of a JSON object.
+    # Possessive and anchored at a boundary, or a long run without a dot would be looked at once for each character.
+    r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{6,}+\.[A-Za-z0-9_-]*+\.?[A-Za-z0-9_.-]*+"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|(?i:\b(?:bearer|dpop|basic)\s+)[A-Za-z0-9._~+/=-]{16,}",
+    re.DOTALL,
+)
+_SECRET_NAMES: Final = frozenset(
+    (
+        "access_token",
+        "assertion",
+        "authorization",
+        "client_assertion",
+        "client_secret",
+        "d",
+        "password",
+        "subject_token",
+    )
+)
+
+EventDict = MutableMapping[str, Any]
+
+
+def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor that replaces whatever looks like a credential, at any depth."""
+    return {name: REDACTED if name in _SECRET_NAMES else _redacted(value) for name, value in event.items()}
+
+
+def correlate(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor that adds which request a line belongs to, and its place in a trace."""
+    return {**event, **context.fields()}
+
+
+def audit_writer(stream: BinaryIO) -> Callable[[Mapping[str, Any]], object]:
+    """A function that writes one audit event as a line of JSON, whole and at once.
+
+    It raises OSError when the line could not be written whole. ``stream`` must not buffer: a line that was refused
+    must not come out later, when there is room again.
+    """
+    render = structlog.processors.JSONRenderer(serializer=_json)
+
+    def write(event: Mapping[str, Any]) -> None:
+        line = str(render(None, "", redact(None, "", correlate(None, "", dict(event))))).encode("ascii") + b"\n"
+        try:
+            written = stream.write(line)
+        except ValueError as error:  # what a closed stream raises
+            raise OSError("the audit stream is closed") from error
+        if written != len(line):
+            raise OSError("the audit line was cut short")
+
+    return write
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send the standard library's log records, the server's own and everybody else's, to standard error as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(json_formatter())
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+def json_formatter() -> logging.Formatter:
+    """A formatter that turns any log record into one redacted line of JSON."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            correlate,
+            structlog.stdlib.ExtraAdder(),
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redact,
+            structlog.processors.JSONRenderer(serializer=_json),
+        ],
+    )
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SECRET.sub(REDACTED, value)
+    if isinstance(value, Mapping):
+        return redact(None, "", dict(value))
+    if isinstance(value, list | tuple):
+        return [_redacted(member) for member in value]
+    return value
+
+
+def _json(value: Any, **options: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, **options)
