@@ -47,6 +47,9 @@ master_key = {{ file = "master.key" }}
 [limits]
 failures = "{failures}"
 
+[telemetry]
+bind = "127.0.0.1:{telemetry}"
+
 [resources.images]
 identifier = "https://images.example.com"
 scopes = ["images:read", "images:write"]
@@ -141,6 +144,7 @@ def write_configuration(
     images: str = "",
     reports: str = 'algorithm = "RS256"',
     more: str = "",
+    telemetry: int = 0,
 ) -> Path:
     """Write a configuration file whose identity issuer is ``cluster``; its path."""
     port = port or free_port()
@@ -158,6 +162,7 @@ def write_configuration(
         reports=reports,
         cluster=cluster,
         more=more,
+        telemetry=telemetry,
     )
     file.write_text(text, encoding="utf-8")
     return file

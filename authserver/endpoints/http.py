@@ -1,6 +1,7 @@
 """An HTTP request and an HTTP response as plain values, and the address of who is asking."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,6 +10,8 @@ from authserver.errors import Reason, RequestMalformed
 
 MAX_BODY: Final = 64 * 1024
 """The longest body that is read, in bytes. A host hands on at most one byte more, so that excess is noticed."""
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -79,6 +82,13 @@ class TrustedProxies:
                 break
             address = hop
         return _counted(address)
+
+    def request_id(self, peer: str, offered: str | None) -> str | None:
+        """The request identifier that a trusted proxy gave, or None. ``peer`` is the other end of the connection."""
+        if offered is None or _REQUEST_ID.fullmatch(offered) is None:
+            return None
+        address = _address(peer)
+        return offered if address is not None and self._trusts(address) else None
 
     def refuse_plain_http(self, request: Request) -> None:
         """Refuse what a trusted proxy says came to it without TLS (RFC 6749 section 3.2).

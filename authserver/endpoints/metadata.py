@@ -7,18 +7,40 @@ from urllib.parse import urlsplit
 from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response
 from authserver.jose.jwk import ASYMMETRIC
-from authserver.oauth import JWKS_PATH, METADATA_PATH, OPENID_METADATA_PATH, TOKEN_PATH, Grant
+from authserver.oauth import (
+    BEARER,
+    INTROSPECTION_PATH,
+    JWKS_PATH,
+    METADATA_PATH,
+    OPENID_METADATA_PATH,
+    PROTECTED_RESOURCE_PATH,
+    REVOCATION_PATH,
+    TOKEN_PATH,
+    Grant,
+)
+from authserver.resource.metadata import ProtectedResource
 
 _CLAIMS: Final = ("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti")
+_CACHED: Final = ("Cache-Control", "public, max-age=300")
 
 
 class MetadataEndpoint:
     """The document that says where everything is. It comes from configuration alone (RFC 8414 section 3.3)."""
 
     def __init__(self, issuer: str, algorithms: Sequence[str]) -> None:
-        self._response = respond.json_response(
-            200, document(issuer, algorithms), ("Cache-Control", "public, max-age=300")
-        )
+        self._response = respond.json_response(200, document(issuer, algorithms), _CACHED)
+
+    def __call__(self, request: Request) -> Response:
+        """Answer with the document."""
+        del request
+        return self._response
+
+
+class OwnResourceEndpoint:
+    """What our own issuer says of itself as a resource, for whoever was challenged there (RFC 9728 section 3)."""
+
+    def __init__(self, issuer: str) -> None:
+        self._response = respond.json_response(200, ProtectedResource(issuer, issuer).document(), _CACHED)
 
     def __call__(self, request: Request) -> Response:
         """Answer with the document."""
@@ -44,6 +66,10 @@ def document(issuer: str, algorithms: Sequence[str]) -> dict[str, Any]:
         "grant_types_supported": [grant.value for grant in Grant],
         "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": sorted(ASYMMETRIC),
+        "introspection_endpoint": base + INTROSPECTION_PATH,
+        "introspection_endpoint_auth_methods_supported": [BEARER],  # section 2: an access token type is a method here
+        "revocation_endpoint": base + REVOCATION_PATH,
+        "revocation_endpoint_auth_methods_supported": ["none"],  # left out, it would mean client_secret_basic
     }
 
 
@@ -51,3 +77,8 @@ def paths(issuer: str) -> tuple[str, ...]:
     """Where the document is served: below the issuer, and for RFC 8414 also at the inserted path (section 3.1)."""
     path = urlsplit(issuer).path.rstrip("/")
     return tuple(dict.fromkeys((path + METADATA_PATH, METADATA_PATH + path, path + OPENID_METADATA_PATH)))
+
+
+def own_resource_path(issuer: str) -> str:
+    """Where the metadata of the built-in resource is served (RFC 9728 section 3.1)."""
+    return PROTECTED_RESOURCE_PATH + urlsplit(issuer).path.rstrip("/")

@@ -8,6 +8,7 @@ from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response, TrustedProxies
 from authserver.endpoints.limits import FailureLimit
 from authserver.endpoints.params import Form, read_form
+from authserver.endpoints.secrets import refuse_client_assertion, refuse_secrets
 from authserver.errors import (
     ClientAuthenticationRefused,
     GrantUnsupported,
@@ -22,7 +23,6 @@ from authserver.oauth import CLIENT_ASSERTION_JWT, Grant, TokenType
 
 _IDENTITY_TOKEN_TYPES: Final = frozenset((TokenType.JWT.value, TokenType.ID_TOKEN.value))
 _ISSUED_TOKEN_TYPES: Final = frozenset((TokenType.ACCESS_TOKEN.value, TokenType.JWT.value))
-_CHALLENGES: Final = {"bearer": "Bearer", "dpop": "DPoP"}
 
 
 class TokenEndpoint:
@@ -55,7 +55,7 @@ class TokenEndpoint:
     def _decide(self, request: Request, decision: Decision) -> Response:
         self._proxies.refuse_plain_http(request)
         form = read_form(request)
-        _refuse_secrets(request, form)
+        refuse_secrets(request, form)
         decision.grant = grant = _grant(form)
         credential = _CREDENTIALS[grant](form)
         token = self._issuance.issue(_asked(request, decision.address, form, grant, credential), decision)
@@ -75,19 +75,6 @@ def _asked(request: Request, address: str, form: Form, grant: Grant, credential:
     )
 
 
-def _refuse_secrets(request: Request, form: Form) -> None:
-    """At most one client authentication method (RFC 6749 section 2.3), and never one with a secret."""
-    authorization = request.header("authorization")
-    offered = [authorization is not None, "client_secret" in form, "client_assertion" in form]
-    if sum(offered) > 1:
-        raise RequestMalformed(Reason.CLIENT_AUTHENTICATION_REPEATED)
-    if authorization is not None:
-        scheme = authorization.partition(" ")[0].lower()
-        raise ClientAuthenticationRefused(Reason.CLIENT_SECRET_OFFERED, scheme=_CHALLENGES.get(scheme, "Basic"))
-    if "client_secret" in form:
-        raise ClientAuthenticationRefused(Reason.CLIENT_SECRET_OFFERED)
-
-
 def _grant(form: Form) -> Grant:
     name = form.required("grant_type")
     try:
@@ -98,7 +85,7 @@ def _grant(form: Form) -> Grant:
 
 def _subject_token(form: Form) -> Credential:
     """RFC 8693 section 2.1."""
-    _refuse_client_assertion(form)
+    refuse_client_assertion(form)
     token, token_type = form.required("subject_token"), form.required("subject_token_type")
     if token_type not in _IDENTITY_TOKEN_TYPES:
         raise RequestMalformed(Reason.PARAMETER_UNSUPPORTED, parameter="subject_token_type")
@@ -114,7 +101,7 @@ def _subject_token(form: Form) -> Credential:
 
 def _assertion(form: Form) -> Credential:
     """RFC 7523 section 2.1."""
-    _refuse_client_assertion(form)
+    refuse_client_assertion(form)
     return Credential(form.required("assertion"))
 
 
@@ -126,12 +113,6 @@ def _client_assertion(form: Form) -> Credential:
     if form.one("client_assertion_type") != CLIENT_ASSERTION_JWT:
         raise ClientAuthenticationRefused(Reason.CLIENT_ASSERTION_TYPE_UNKNOWN)
     return Credential(assertion, form.one("client_id"))
-
-
-def _refuse_client_assertion(form: Form) -> None:
-    # The caller of these grants is the token it presents. Ignoring a second credential would hide a mistake.
-    if "client_assertion" in form:
-        raise ClientAuthenticationRefused(Reason.CLIENT_AUTHENTICATION_UNEXPECTED)
 
 
 def _issued(token: AccessToken, form: Form, grant: Grant) -> Response:

@@ -10,8 +10,10 @@ import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from authserver.endpoints import respond
-from authserver.endpoints.http import MAX_BODY, Endpoint, Request, Response
+from authserver.endpoints.http import MAX_BODY, Endpoint, Request, Response, Route
 from authserver.server import Service
+from authserver.telemetry.catalogue import NONE
+from authserver.telemetry.observer import Served
 
 _log = logging.getLogger("authserver")
 
@@ -24,25 +26,32 @@ def create_app(service: Service) -> flask.Flask:
         app.add_url_rule(
             route.path,
             endpoint=f"{route.method} {route.path}",
-            view_func=_view(service, route.endpoint),
+            view_func=_view(service, route),
             methods=[route.method],
             provide_automatic_options=False,
         )
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, _http_error(service))
     return app
 
 
-def _view(service: Service, endpoint: Endpoint) -> Callable[[], flask.Response]:
+def _view(service: Service, route: Route) -> Callable[[], flask.Response]:
     def view() -> flask.Response:
         service.ensure_running()
-        request_id = uuid.uuid4().hex
         try:
-            request = _request(flask.request, request_id)
+            request = _request(service, flask.request, _body(flask.request))
         except OSError:
-            return _refused(request_id, respond.malformed)
-        return _response(request, _answer(endpoint, request))
+            return _refused(service, respond.malformed)
+        with _serving(service, route.path, request) as served:
+            response = _answer(route.endpoint, request)
+            served.status = response.status
+        return _response(request, response)
 
     return view
+
+
+def _serving(service: Service, route: str, request: Request) -> Served:
+    traceparent = flask.request.environ.get("HTTP_TRACEPARENT")
+    return service.telemetry.serving(route, request.method, request.request_id, traceparent)
 
 
 def _answer(endpoint: Endpoint, request: Request) -> Response:
@@ -50,18 +59,20 @@ def _answer(endpoint: Endpoint, request: Request) -> Response:
         return endpoint(request)
     except Exception:
         # The last resort: the traceback goes to the operator, a constant to the caller.
-        _log.exception("request failed", extra={"request_id": request.request_id})
+        _log.exception("request failed")
         return respond.server_error(request)
 
 
-def _request(incoming: flask.Request, request_id: str) -> Request:
+def _request(service: Service, incoming: flask.Request, body: bytes) -> Request:
+    peer = incoming.remote_addr or ""
+    offered = incoming.environ.get("HTTP_X_REQUEST_ID")
     return Request(
         method=incoming.method,
-        request_id=request_id,
-        peer=incoming.remote_addr or "",
+        request_id=service.proxies.request_id(peer, offered) or uuid.uuid4().hex,
+        peer=peer,
         query=incoming.query_string.decode("latin-1"),
         headers=tuple(incoming.headers.items()),
-        body=_body(incoming),
+        body=body,
     )
 
 
@@ -97,21 +108,26 @@ def _response(request: Request, response: Response) -> flask.Response:
     return outgoing
 
 
-def _http_error(error: HTTPException) -> flask.Response:
+def _http_error(service: Service) -> Callable[[HTTPException], flask.Response]:
     """What Flask refuses before an endpoint sees it: an unknown path, another method, a broken body."""
-    request_id = uuid.uuid4().hex
-    if isinstance(error, NotFound):
-        return _refused(request_id, respond.not_found)
-    if isinstance(error, MethodNotAllowed):
-        allowed = ", ".join(sorted(error.valid_methods or ()))
-        return _refused(request_id, partial(respond.method_not_allowed, allowed=allowed))
-    return _refused(request_id, respond.server_error if (error.code or 500) >= 500 else respond.malformed)
+
+    def answer(error: HTTPException) -> flask.Response:
+        if isinstance(error, NotFound):
+            return _refused(service, respond.not_found)
+        if isinstance(error, MethodNotAllowed):
+            allowed = ", ".join(sorted(error.valid_methods or ()))
+            return _refused(service, partial(respond.method_not_allowed, allowed=allowed))
+        return _refused(service, respond.server_error if (error.code or 500) >= 500 else respond.malformed)
+
+    return answer
 
 
-def _refused(request_id: str, answer: Callable[[Request], Response]) -> flask.Response:
+def _refused(service: Service, answer: Callable[[Request], Response]) -> flask.Response:
     """Answer what never reached an endpoint, and put it on record: the caller was given an id to ask about."""
-    request = Request(flask.request.method, request_id, flask.request.remote_addr or "")
-    response = answer(request)
-    facts = {"request_id": request_id, "status": response.status, "method": request.method, "address": request.peer}
-    _log.info("request refused before any endpoint", extra=facts)
+    request = _request(service, flask.request, b"")
+    with _serving(service, NONE, request) as served:
+        response = answer(request)
+        served.status = response.status
+        facts = {"status": response.status, "method": request.method, "address": request.peer}
+        _log.info("request refused before any endpoint", extra=facts)
     return _response(request, response)

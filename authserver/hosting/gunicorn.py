@@ -127,6 +127,8 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             self._settings, self._master_keys = settings, prepare(settings)
         except AuthServerError as error:
             _log.error("the configuration was not reloaded; the last good one stays in use: %s", error)
+        except Exception:  # nothing that is wrong with a file may end a server that works
+            _log.exception("the configuration was not reloaded; the last good one stays in use")
         else:
             _log.info("the configuration was reloaded")
 

@@ -42,6 +42,10 @@ def test_the_metadata_says_where_everything_is(application: Application) -> None
                 "RS384",
                 "RS512",
             ],
+            "introspection_endpoint": AUDIENCE + "/introspect",
+            "introspection_endpoint_auth_methods_supported": ["Bearer"],
+            "revocation_endpoint": AUDIENCE + "/revoke",
+            "revocation_endpoint_auth_methods_supported": ["none"],
         }
 
 
@@ -52,6 +56,7 @@ def test_the_metadata_names_no_feature_that_is_not_there(application: Applicatio
     assert not {"authorization_endpoint", "challenge_endpoint", "mtls_endpoint_aliases"} & document.keys()
     assert not {"dpop_signing_alg_values_supported", "tls_client_certificate_bound_access_tokens"} & document.keys()
     assert "none" not in document["token_endpoint_auth_signing_alg_values_supported"]
+    assert application.ask("POST", "/introspect").headers["WWW-Authenticate"].startswith("Bearer ")
 
 
 def test_an_issuer_with_a_path_is_found_at_the_inserted_path_and_below_itself(

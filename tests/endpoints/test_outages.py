@@ -2,12 +2,14 @@
 
 import contextlib
 import logging
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from authserver.endpoints.http import Request, Response
 from authserver.errors import Reason, Unavailable
-from authserver.server import attempt
+from authserver.housekeeping import Task, attempt
 from authserver.testing import FakeIssuer, FrozenClock
 from tests.endpoints.conftest import Application, MakeApplication
 from tests.served import AUDIENCE, REPORTS, exchange_form
@@ -25,7 +27,7 @@ def lose_the_store(application: Application) -> None:
 def look_after_the_store(application: Application) -> None:
     """What housekeeping does every two seconds."""
     with contextlib.suppress(Unavailable):
-        application.service.housekeeping[1]._tasks[0][1]()
+        application.service.housekeeping[1]._tasks[0].work()
 
 
 def test_the_store_down_workload_tokens_are_issued_from_memory(application: Application, identity: str) -> None:
@@ -116,7 +118,7 @@ def test_a_bug_is_a_500_without_a_word_and_with_a_traceback_for_the_operator(
         raise ZeroDivisionError(request.method)
 
     service = application.service
-    host = create_app(type(service)((Route("/x", "GET", broken),), service.housekeeping, service.ring, service.store))
+    host = create_app(replace(service, routes=(Route("/x", "GET", broken),)))
     with caplog.at_level(logging.ERROR):
         response = host.test_client().get("/x")
     assert response.status_code == 500
@@ -132,11 +134,13 @@ def test_background_work_that_fails_is_told_and_not_fatal(caplog: pytest.LogCapt
     def fails(error: Exception) -> None:
         raise error
 
+    failures: list[tuple[str, Reason]] = []
     for error, told in (
         (Unavailable(Reason.STORE_UNAVAILABLE), "put off"),
         (AuthServerError("the ring is damaged"), "the ring is damaged"),
         (ZeroDivisionError(), "ZeroDivisionError"),
     ):
         caplog.clear()
-        attempt(lambda error=error: fails(error))  # type: ignore[misc]
+        attempt(Task("ring", 1.0, partial(fails, error)), lambda *failure: failures.append(failure))
         assert told in caplog.text
+        assert failures.pop() == ("ring", getattr(error, "reason", Reason.INTERNAL_ERROR))
