@@ -5,7 +5,9 @@ import click
 from authserver._version import __version__
 from authserver.cli.check import check
 from authserver.cli.demo import demo
+from authserver.cli.explain import explain
 from authserver.cli.keys import keys
+from authserver.cli.schema import schema
 from authserver.cli.serve import serve
 
 
@@ -15,5 +17,5 @@ def authserver() -> None:
     """Trade the identity a program already has for a short-lived, scoped token."""
 
 
-for command in (check, demo, keys, serve):
+for command in (check, demo, explain, keys, schema, serve):
     authserver.add_command(command)

@@ -4,17 +4,19 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from authserver.cli.configuration import config_option, exit_codes, fail, json_option, load_settings
+from authserver.cli.times import instant
 from authserver.keys.ring import Entry, KeyUnknown, State
 from authserver.keys.rotate import KeyRing
 from authserver.keys.schedule import KeyTooYoung
 from authserver.server import open_ring, open_store
+
+_UNITS: Final = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
 @click.group()
@@ -61,6 +63,26 @@ def revoke(kid: str, now: bool, config: Path, as_json: bool) -> None:
         show(ring, time.time(), as_json)
 
 
+@keys.command()
+@config_option
+@json_option
+def rewrap(config: Path, as_json: bool) -> None:
+    """Wrap every private key in the store with the current master key.
+
+    Have every server read the new configuration first. When this says 0, keys.previous_master_keys can be removed.
+    """
+    with opened_ring(config) as ring:
+        count = ring.rewrap()
+        if as_json:
+            click.echo(json.dumps({"rewrapped": count}))
+        else:
+            click.echo(f"{count} private keys were wrapped anew with the current master key.")
+            click.echo(
+                "A server that has not read the new configuration still wraps with the old one: reload them all,"
+            )
+            click.echo("and run this again. When it says 0, no previous master key is needed any more.")
+
+
 @contextmanager
 def opened_ring(config: Path) -> Iterator[KeyRing]:
     """The key ring of a configuration, read from its store; what goes wrong ends the command."""
@@ -81,10 +103,17 @@ def show(ring: KeyRing, now: float, as_json: bool) -> None:
     """Print the ring at ``now``."""
     entries = sorted(ring.ring.entries, key=lambda entry: (entry.algorithm, entry.activates_at))
     if as_json:
-        click.echo(json.dumps({"keys": [described(entry, now, ring) for entry in entries]}, indent=2))
+        document = {"wrapped_by_previous_master_key": ring.wrapped_by_previous}
+        click.echo(json.dumps({**document, "keys": [described(entry, now, ring) for entry in entries]}, indent=2))
         return
     for entry in entries:
-        click.echo(f"{entry.algorithm:<6} {state(entry, now, ring):<8} {entry.kid}  {next_change(entry, now)}")
+        click.echo(f"{entry.algorithm:<6} {state(entry, now, ring):<8} {entry.kid}")
+        for what, at in timeline(entry):
+            click.echo(f"       {what:<12} {instant(at)}  {distance(at - now)}")
+    if ring.wrapped_by_previous:
+        click.echo(
+            f"{ring.wrapped_by_previous} private keys are wrapped by a previous master key: authserver keys rewrap"
+        )
 
 
 def state(entry: Entry, now: float, ring: KeyRing) -> str:
@@ -100,13 +129,19 @@ def described(entry: Entry, now: float, ring: KeyRing) -> dict[str, Any]:
     return {"kid": entry.kid, "alg": entry.algorithm, "state": state(entry, now, ring), **shown}
 
 
-def next_change(entry: Entry, now: float) -> str:
-    """The next thing that is planned for an entry."""
-    planned = ((entry.activates_at, "signs from"), (entry.retires_at, "signs until"), (entry.removed_at, "shown until"))
-    at, what = next(((at, what) for at, what in planned if at > now), (entry.removed_at, "shown until"))
-    return f"{what} {instant(at)}"
+def timeline(entry: Entry) -> tuple[tuple[str, float], ...]:
+    """What is planned for an entry, in order."""
+    return (
+        ("published", entry.published_at),
+        ("signs from", entry.activates_at),
+        ("signs until", entry.retires_at),
+        ("shown until", entry.removed_at),
+    )
 
 
-def instant(seconds: float) -> str:
-    """An instant in RFC 3339, UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def distance(seconds: float) -> str:
+    """How far away an instant is, in the largest unit that fits."""
+    size, unit = next((size, unit) for size, unit in _UNITS if abs(seconds) >= size or size == 1)
+    count = round(abs(seconds) / size)
+    amount = f"{count} {unit}" if count != 1 else f"1 {unit.removesuffix('s')}"
+    return f"{amount} ago" if seconds < 0 else f"in {amount}"

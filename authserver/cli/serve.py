@@ -12,6 +12,7 @@ from authserver.server import prepare
 from authserver.settings.urls import bind_address
 from authserver.table import Mistake
 from authserver.telemetry import configure_logging
+from authserver.telemetry.shared import DIRECTORY, shared_directory
 
 _log = logging.getLogger("authserver")
 
@@ -40,4 +41,6 @@ def serve(config: Path, bind: str | None, workers: int | None) -> None:
     if settings.server.insecure_allow_http:
         _log.warning("insecure_allow_http is on: issuers on loopback may be http; never use this in production")
     os.environ.pop("GUNICORN_CMD_ARGS", None)  # one place for configuration is enough
-    gunicorn.run(settings, master_keys, bind=bind, workers=workers)
+    with shared_directory() as directory:
+        os.environ[DIRECTORY] = str(directory)
+        gunicorn.run(settings, master_keys, bind=bind, workers=workers)
