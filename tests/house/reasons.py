@@ -12,6 +12,9 @@ from tests.house.tree import PACKAGE
 _NO_FACTS: Final = {"scheme", "retry_after"}
 """Keywords of errors that go to the caller, and are no facts."""
 
+_ONLY_TOLD: Final = {"failed", "self._tell_of"}
+"""Calls that hand a reason to whoever counts, and answer nobody with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Raised:
@@ -26,6 +29,8 @@ def raised() -> Mapping[Reason, Raised]:
     found: defaultdict[Reason, Raised] = defaultdict(Raised)
     for file in sorted(PACKAGE.rglob("*.py")):
         for call, within in _calls(ast.parse(file.read_text(encoding="utf-8")), ""):
+            if ast.unparse(call.func) in _ONLY_TOLD:
+                continue
             for reason in filter(None, map(_reason, call.args)):
                 found[reason].classes.add(_class(call, within))
                 found[reason].facts.update(_facts(call))

@@ -41,6 +41,11 @@ def rows(text: str) -> list[tuple[str, ...]]:
     ]
 
 
+def unlinked(text: str) -> str:
+    """The text as it is read where nothing can be followed: of a link there is only its words."""
+    return re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text)
+
+
 def code(text: str) -> list[str]:
     """What stands in code spans."""
     return re.findall(r"`([^`]+)`", text)

@@ -14,6 +14,7 @@ IMPORT_NAMES: Final = {
     "flask": "flask",
     "gunicorn": "gunicorn",
     "limits": "limits",
+    "prometheus-client": "prometheus_client",
     "pydantic": "pydantic",
     "structlog": "structlog",
     "werkzeug": "werkzeug",

@@ -7,9 +7,7 @@ import pytest
 from tests.house.tree import LOCKS, ROOT, locked, requirements
 
 DEPENDENCIES = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
-DIRECT = (
-    requirements("base") | requirements("server") | requirements("flask") | requirements("dev") | requirements("build")
-)
+DIRECT = frozenset().union(*map(requirements, ("base", "server", "flask", "otel", "dev", "build", "recipes")))
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -40,6 +38,10 @@ def test_the_development_lock_holds_the_others() -> None:
 
 def test_the_build_backend_is_locked() -> None:
     assert requirements("build") <= locked("requirements-build.lock")
+
+
+def test_what_the_recipes_need_is_locked() -> None:
+    assert requirements("recipes") <= locked("requirements-recipes.lock")
 
 
 def test_all_locks_agree_on_every_version() -> None:

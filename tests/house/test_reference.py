@@ -11,6 +11,7 @@ import pytest
 
 from authserver import errors, resource, testing
 from authserver.cli.commands import authserver
+from authserver.cli.reasons import meanings
 from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response
 from authserver.errors import CallerNotAdmitted, CredentialRejected, Reason
@@ -19,7 +20,7 @@ from authserver.resource.flask import ResourceServer
 from authserver.resource.verifier import VerifierOptions
 from tests.house import requirement_map
 from tests.house.reasons import raised
-from tests.house.reference import FOLDER, code, entries, labelled, page, rows, sections
+from tests.house.reference import FOLDER, code, entries, labelled, page, rows, sections, unlinked
 from tests.house.tree import ROOT
 
 REASONS: Final = {
@@ -93,6 +94,12 @@ def test_the_entry_of_a_reason_says_what_the_operator_and_the_caller_see(reason:
     if reason not in (Reason.KEYS_UNAVAILABLE,):  # which passes on the facts of the fetch that failed
         assert told == found.facts
     assert all(answer_to(name) in entry["Answer"] for name in found.classes)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_entry_of_a_reason_and_explain_say_the_same(reason: Reason) -> None:
+    entry, told = REASONS[reason.value], meanings()[reason.value]
+    assert (told.meaning, told.remedy) == (unlinked(entry["Meaning"]), unlinked(entry["What to do"]))
 
 
 def test_the_answers_that_depend_on_the_grant_are_those_that_are_given() -> None:

@@ -50,6 +50,14 @@ VIOLATIONS: Final[Mapping[str, tuple[str, Files]]] = {
         {"endpoints/intruder.py": "from werkzeug.wrappers import Request"},
     ),
     "a second place that decodes": ("only jose calls PyJWT", {"identity/intruder.py": "import jwt"}),
+    "a metric made elsewhere": (
+        "only telemetry counts and traces",
+        {"keys/intruder.py": "import prometheus_client"},
+    ),
+    "a span made elsewhere": (
+        "only telemetry counts and traces",
+        {"endpoints/intruder.py": "from opentelemetry import trace"},
+    ),
     "a room that knows its store": (ONE_STORE, {"keys/intruder.py": "import authserver.store.sqlite"}),
     "a source that knows another": (
         "identity sources do not know each other",
@@ -127,5 +135,6 @@ def test_every_store_is_behind_the_wall() -> None:
     modules = {f"authserver.store.{file.stem}" for file in (PACKAGE / "store").glob("*.py")}
     assert modules - set(WALLS[ONE_STORE]["protected_modules"]) == {
         "authserver.store.__init__",
+        "authserver.store.health",
         "authserver.store.ports",
     }
