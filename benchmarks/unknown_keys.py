@@ -3,9 +3,9 @@
 Run it with ``python -m benchmarks.unknown_keys``. For an issuer that is up, down, slow or empty it verifies tokens with
 a known key while another thread refuses a thousand tokens, over and over: tokens for another audience in one round,
 which are refused without looking for a key, and tokens with unknown keys in the next. So the ratio of the two times is
-what looking for unknown keys costs the others, beyond what any refused token does. The times themselves are long because
-two threads share one interpreter: whoever verifies a signature lets the other one run, for up to 5 ms. It also counts how
-often the issuer was asked, against the most that the cool-down allows.
+what looking for unknown keys costs the others, beyond what any refused token does. The times themselves are long
+because two threads share one interpreter: whoever verifies a signature lets the other one run, for up to 5 ms. It also
+counts how often the issuer was asked, against the most that the cool-down allows.
 """
 
 import contextlib
