@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.absent import absent
 
 _DEFAULT = Path(__file__).parents[2] / "shared" / "vectors"
 VECTORS = Path(os.environ.get("AUTHSERVER_VECTORS") or _DEFAULT)
@@ -14,9 +14,6 @@ VECTORS = Path(os.environ.get("AUTHSERVER_VECTORS") or _DEFAULT)
 def load(name: str) -> Any:
     """Read one file of vectors; skip the test where there are none, and fail where there have to be."""
     file = VECTORS / name
-    if file.is_file():
-        return json.loads(file.read_text("utf-8"))
-    message = f"the public test vector {name} is absent; AUTHSERVER_VECTORS names the directory that has it"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
+    if not file.is_file():
+        absent(f"the public test vector {name} is absent; AUTHSERVER_VECTORS names the directory that has it")
+    return json.loads(file.read_text("utf-8"))

@@ -53,7 +53,7 @@ def read_included(patterns: tuple[str, ...], main: Path, report: Report) -> Iter
 def _matching(pattern: str, base: Path, place: Place, report: Report) -> list[Path]:
     try:
         paths = sorted(path for path in base.glob(pattern) if path.is_file())
-    except (ValueError, NotImplementedError):
+    except (ValueError, NotImplementedError):  # what pathlib raises for an empty or an absolute pattern
         report.add(place, "is not a pattern for files", 'Write one relative to this file, such as "policies/*.toml".')
         return []
     if not paths:
