@@ -18,6 +18,8 @@ class Reason(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     NOT_A_FORM = "not_a_form"
     FORM_MALFORMED = "form_malformed"
+    NOT_JSON = "not_json"
+    JSON_MALFORMED = "json_malformed"
     PARAMETER_IN_QUERY = "parameter_in_query"
     PARAMETER_REPEATED = "parameter_repeated"
     PARAMETER_MISSING = "parameter_missing"
@@ -75,8 +77,39 @@ class Reason(StrEnum):
     SCOPE_NOT_ALLOWED = "scope_not_allowed"
 
     # Sender constraint
-    PROOF_UNSUPPORTED = "proof_unsupported"
     PROOF_MISSING = "proof_missing"
+    PROOF_REPEATED = "proof_repeated"
+    PROOF_MALFORMED = "proof_malformed"
+    PROOF_SIGNATURE_WRONG = "proof_signature_wrong"
+    PROOF_METHOD_WRONG = "proof_method_wrong"
+    PROOF_ADDRESS_WRONG = "proof_address_wrong"
+    PROOF_TIME_WRONG = "proof_time_wrong"
+    PROOF_TOKEN_WRONG = "proof_token_wrong"
+    PROOF_KEY_WRONG = "proof_key_wrong"
+    PROOF_REPLAYED = "proof_replayed"
+    PROOF_MEMORY_FULL = "proof_memory_full"
+    PROOF_UNEXPECTED = "proof_unexpected"
+    NONCE_MISSING = "nonce_missing"
+    NONCE_WRONG = "nonce_wrong"
+    SENDER_UNPROVEN = "sender_unproven"
+
+    # Devices
+    DEVICE_UNKNOWN = "device_unknown"
+    DEVICE_REVOKED = "device_revoked"
+    CODE_MALFORMED = "code_malformed"
+    CODE_UNKNOWN = "code_unknown"
+    CODE_EXPIRED = "code_expired"
+    CODE_USED = "code_used"
+    INVITATION_MISMATCH = "invitation_mismatch"
+    ENROLLMENT_NOT_ALLOWED = "enrollment_not_allowed"
+    METADATA_MALFORMED = "metadata_malformed"
+    METADATA_UNSUPPORTED = "metadata_unsupported"
+    KEY_UNSUITABLE = "key_unsuitable"
+    KEY_ENROLLED_BEFORE = "key_enrolled_before"
+    TOO_MANY_DEVICES = "too_many_devices"
+    ATTESTATION_UNSUPPORTED = "attestation_unsupported"
+    DEVICE_CHANGED = "device_changed"
+    REKEY_NOT_ALLOWED = "rekey_not_allowed"
 
     # At a resource server
     CREDENTIAL_MISSING = "credential_missing"
@@ -158,6 +191,22 @@ class ProofRejected(Refused):
     """A proof of possession is missing where it is required, or bad."""
 
 
+class NonceWanted(ProofRejected):
+    """The proof has no fresh nonce of ours, and here it must. ``nonce`` is one to try again with."""
+
+    def __init__(self, reason: Reason, /, *, nonce: str, **facts: Fact) -> None:
+        super().__init__(reason, **facts)
+        self.nonce = nonce
+
+
+class MetadataRefused(Refused):
+    """What a device says of itself when it registers cannot be registered (RFC 7591 section 3.2.2)."""
+
+
+class DeviceAbsent(Refused):
+    """There is no such device, or none that this caller may know of."""
+
+
 class CredentialMissing(Refused):
     """At a resource server: the request has no credentials of a kind that is accepted (RFC 6750 section 3.1)."""
 
@@ -174,10 +223,14 @@ class ScopeInsufficient(Refused):
 
 
 class TooManyFailures(Refused):
-    """This address has failed too often lately. ``retry_after`` is in seconds."""
+    """This address has failed too often lately. ``retry_after`` is in seconds.
 
-    def __init__(self, retry_after: int, because: Refused) -> None:
-        super().__init__(Reason.TOO_MANY_FAILURES, refused_for=because.reason.value, **because.facts)
+    ``because`` is what the request would have been refused for; None where it was not looked at.
+    """
+
+    def __init__(self, retry_after: int, because: Refused | None) -> None:
+        refused_for = None if because is None else because.reason.value
+        super().__init__(Reason.TOO_MANY_FAILURES, refused_for=refused_for, **(because.facts if because else {}))
         self.retry_after = retry_after
 
 

@@ -1,21 +1,32 @@
 """The nouns that travel between the rooms: frozen, and free of behaviour that belongs to a room."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from authserver.oauth import Grant
+from authserver.oauth import BEARER, DPOP, JKT, Grant
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+DEVICE_ATTRIBUTES: Final = frozenset(("owner", "platform", "model", "app_id", "attestation"))
+"""What rules may match of every device. An invitation adds others, and never one of these."""
+
+ATTRIBUTE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""How an attribute that an invitation gives is spelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a caller offers as proof of who it is. Nothing in it has been checked."""
+    """What a caller offers as proof of who it is. Nothing in it has been checked.
+
+    ``authenticates_client`` says that it is a client assertion (RFC 7523 section 2.2), the only thing a device has.
+    """
 
     unverified_token: str = field(repr=False)
     unverified_client_id: str | None = None
+    authenticates_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,8 @@ class Subject:
     ``attributes`` are what rules may match, each a tuple of spellings. ``named_only`` holds attributes that
     are dangerous enough that a rule must spell them out to match this caller at all. ``single_use_until`` is the
     instant, in seconds since the epoch, until which the credential must be remembered as used; None if it may be used
-    again.
+    again. ``owner_sub`` and ``registered_id`` are those of a device, and ``key_thumbprint`` is the key that the caller
+    must prove (RFC 7638), with a nonce of ours where ``proof_needs_nonce``; None lets it choose one, or none.
     """
 
     source: str
@@ -34,16 +46,20 @@ class Subject:
     credential_id: str
     named_only: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     single_use_until: float | None = None
+    owner_sub: str | None = None
+    registered_id: str | None = None
+    key_thumbprint: str | None = None
+    proof_needs_nonce: bool = False
 
     @property
     def sub(self) -> str:
         """The ``sub`` claim. The source's name has no colon, so no two sources can produce the same one."""
-        return f"{self.source}:{self.subject}"
+        return self.owner_sub or f"{self.source}:{self.subject}"
 
     @property
     def client_id(self) -> str:
         """A workload has no identifier besides itself (RFC 9068 section 2.2, ``client_id``)."""
-        return self.sub
+        return self.registered_id or self.sub
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,19 @@ class TokenRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a token is bound to: ``member`` of its ``cnf`` claim (RFC 7800 section 3.1), such as ``jkt``."""
+
+    member: str
+    thumbprint: str
+
+    @property
+    def token_type(self) -> str:
+        """How the token is presented (RFC 9449 section 5; RFC 8705 section 3 leaves it ``Bearer``)."""
+        return DPOP if self.member == JKT else BEARER
+
+
+@dataclass(frozen=True, slots=True)
 class Authorization:
     """What the rules allow this caller to have now. ``lifetime`` is in seconds."""
 
@@ -102,3 +131,48 @@ class AccessToken:
     def expires_in(self) -> int:
         """Seconds from issue to expiry, for the token response (RFC 6749 section 5.1)."""
         return self.expires_at - self.issued_at
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Leave for one device to enrol. ``code_hash`` is all that is kept of the code. Times are seconds since the epoch.
+
+    ``owner`` is whom the device is for, None for nobody. ``platform`` is None where any will do. ``used_by`` is the
+    device that it became.
+    """
+
+    code_hash: str = field(repr=False)
+    source: str
+    owner: str | None
+    platform: str | None
+    attributes: Mapping[str, str]
+    created_at: float
+    expires_at: float
+    used_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that is enrolled, or was. Times are seconds since the epoch.
+
+    ``sub`` is the ``sub`` of its tokens and ``owner`` what rules match; both follow from the enrolment. ``jwk`` has the
+    members of its current public key that its ``thumbprint`` is made of (RFC 7638), and ``key_id`` the ``kid`` that it
+    gave this key. ``platform`` to ``app_version`` are its own words, unless an invitation or an attestation fixed them.
+    """
+
+    client_id: str
+    source: str
+    sub: str
+    owner: str | None
+    jwk: Mapping[str, str]
+    thumbprint: str
+    created_at: float
+    key_id: str | None = None
+    name: str | None = None
+    platform: str | None = None
+    model: str | None = None
+    app_id: str | None = None
+    app_version: str | None = None
+    attestation: str = "none"
+    attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    revoked_at: float | None = None

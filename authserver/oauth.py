@@ -35,6 +35,8 @@ class ErrorCode(StrEnum):
     INVALID_SCOPE = "invalid_scope"  # RFC 6749 section 5.2
     INVALID_TARGET = "invalid_target"  # RFC 8707 section 2, RFC 8693 section 2.2.2
     INVALID_DPOP_PROOF = "invalid_dpop_proof"  # RFC 9449 section 5
+    USE_DPOP_NONCE = "use_dpop_nonce"  # RFC 9449 sections 8 and 9
+    INVALID_CLIENT_METADATA = "invalid_client_metadata"  # RFC 7591 section 3.2.2
     INVALID_TOKEN = "invalid_token"  # RFC 6750 section 3.1
     INSUFFICIENT_SCOPE = "insufficient_scope"  # RFC 6750 section 3.1
     SLOW_DOWN = "slow_down"  # RFC 8628 section 3.5
@@ -43,6 +45,9 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not_found"  # ours: a path that does not exist
 
 
+CLIENT_ASSERTION_TYPES: Final = frozenset((None, "jwt", "client-authentication+jwt"))
+"""The header ``typ`` of a client assertion; RFC 7523 leaves it open, and its revision names the last."""
+
 CLIENT_ASSERTION_JWT: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
 
 ACCESS_TOKEN_TYP: Final = "at+jwt"  # RFC 9068 section 2.1
@@ -50,6 +55,10 @@ DPOP_TYP: Final = "dpop+jwt"  # RFC 9449 section 4.2
 
 BEARER: Final = "Bearer"  # RFC 6750
 DPOP: Final = "DPoP"  # RFC 9449
+JKT: Final = "jkt"  # RFC 9449 section 6.1: the member of cnf that names a key by its thumbprint
+DPOP_NONCE: Final = "DPoP-Nonce"  # RFC 9449 section 8
+DPOP_ALGORITHMS: Final = ("ES256", "EdDSA", "Ed25519")
+"""What proofs and devices' assertions may be signed with. The last two are one algorithm (RFC 9864 section 2.2)."""
 
 METADATA_PATH: Final = "/.well-known/oauth-authorization-server"  # RFC 8414 section 3
 OPENID_METADATA_PATH: Final = "/.well-known/openid-configuration"  # OpenID Connect Discovery section 4
@@ -58,6 +67,12 @@ JWKS_PATH: Final = "/.well-known/jwks.json"
 TOKEN_PATH: Final = "/token"
 INTROSPECTION_PATH: Final = "/introspect"
 REVOCATION_PATH: Final = "/revoke"
+REGISTRATION_PATH: Final = "/register"
+DEVICES_PATH: Final = "/devices"
+INVITATIONS_PATH: Final = "/devices/invitations"
+
+DEVICE_PREFIX: Final = "dev_"
+"""How the ``client_id`` of every enrolled device begins. No workload's can: a source's name has no underscore."""
 
 LONGEST_LIFETIME: Final = 3600
 """The most seconds that any access token lives, whatever is configured."""

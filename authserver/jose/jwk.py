@@ -31,10 +31,22 @@ _CURVES: Final[Mapping[str, tuple[ec.EllipticCurve, str]]] = {
 }
 _CURVE_NAMES: Final = {curve.name: name for name, (curve, _) in _CURVES.items()}
 
-ASYMMETRIC: Final = frozenset((*_RSA, "ES256", "ES384", "ES512", "EdDSA"))
+_ED25519 = ("EdDSA", "Ed25519")  # RFC 9864 section 2.2: two names of one algorithm
+
+# RFC 8032 section 5.1.3: the y of a point is below the prime, with the sign of x in the last bit. The points of small
+# order are those whose multiples soon come back to the first; OpenSSL believes signatures of them that need no key.
+_ED25519_PRIME: Final = 2**255 - 19
+_ED25519_SIGN_CLEARED: Final = 2**255 - 1
+_ED25519_ORDER_EIGHT: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_ED25519_SMALL_ORDER: Final = frozenset(
+    (0, 1, _ED25519_PRIME - 1, _ED25519_ORDER_EIGHT, _ED25519_PRIME - _ED25519_ORDER_EIGHT)
+)
+
+ASYMMETRIC: Final = frozenset((*_RSA, "ES256", "ES384", "ES512", *_ED25519))
 """Every algorithm that this package can verify. There is no symmetric one, and no ``none``."""
 
-_ALGORITHMS: Final = {name: algorithm for name, algorithm in get_default_algorithms().items() if name in ASYMMETRIC}
+_PROVIDED = get_default_algorithms()
+_ALGORITHMS: Final = {name: _PROVIDED["EdDSA" if name in _ED25519 else name] for name in ASYMMETRIC}
 _PRIVATE_MEMBERS: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 _THUMBPRINT_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "RSA": ("e", "kty", "n"),
@@ -117,12 +129,19 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
 
     :raises ValueError: the key type is unknown or a required member is absent.
     """
+    canonical = json.dumps(public_members(jwk), separators=(",", ":"), sort_keys=True).encode("utf-8")
+    return base64url_encode(hashlib.sha256(canonical).digest())
+
+
+def public_members(jwk: Mapping[str, Any]) -> dict[str, str]:
+    """The members of a public key that its thumbprint is made of, and no others (RFC 7638 section 3.2).
+
+    :raises ValueError: the key type is unknown or a required member is absent.
+    """
     try:
-        required = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+        return {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
     except (KeyError, TypeError) as error:  # TypeError: a kty that is no string
         raise ValueError("not a public key of a known type") from error
-    canonical = json.dumps(required, separators=(",", ":"), sort_keys=True).encode("utf-8")
-    return base64url_encode(hashlib.sha256(canonical).digest())
 
 
 def generate(algorithm: str) -> PrivateKey:
@@ -145,7 +164,7 @@ def _public(jwk: Mapping[str, Any]) -> tuple[tuple[str, ...], PublicKey]:
             curve, algorithm = _CURVES[crv]
             return (algorithm,), _elliptic(jwk, curve)
         if kty == "OKP" and crv == "Ed25519":
-            return ("EdDSA",), ed25519.Ed25519PublicKey.from_public_bytes(base64url_decode(jwk["x"]))
+            return _ED25519, _edwards(jwk)
     except (KeyError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
         raise ValueError("a member is missing or malformed") from error
     raise ValueError("unknown key type")
@@ -174,6 +193,14 @@ def _elliptic(jwk: Mapping[str, Any], curve: ec.EllipticCurve) -> ec.EllipticCur
     if len(x) != size or len(y) != size:  # RFC 7518 section 6.2.1.2: the full size of a coordinate
         raise ValueError("coordinate of the wrong size")
     return ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve).public_key()
+
+
+def _edwards(jwk: Mapping[str, Any]) -> ed25519.Ed25519PublicKey:
+    raw = base64url_decode(jwk["x"])
+    height = int.from_bytes(raw, "little") & _ED25519_SIGN_CLEARED
+    if height >= _ED25519_PRIME or height in _ED25519_SMALL_ORDER:
+        raise ValueError("a point that is spelled wrongly, or a key for which anybody can sign")
+    return ed25519.Ed25519PublicKey.from_public_bytes(raw)
 
 
 def _members(public: PublicKey) -> dict[str, str]:

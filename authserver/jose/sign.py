@@ -10,7 +10,11 @@ from authserver.jose.jwk import SigningKey
 
 def sign(key: SigningKey, typ: str, claims: Mapping[str, Any]) -> str:
     """A compact JWS over ``claims`` with ``typ``, ``alg`` and ``kid`` in its header (RFC 7515 section 7.1)."""
-    header = {"typ": typ, "alg": key.algorithm, "kid": key.kid}
+    return sign_under({"typ": typ, "alg": key.algorithm, "kid": key.kid}, key, claims)
+
+
+def sign_under(header: Mapping[str, Any], key: SigningKey, claims: Mapping[str, Any]) -> str:
+    """A compact JWS over ``claims`` with just this header, whose ``alg`` must be the key's."""
     signing_input = f"{_segment(header)}.{_segment(claims)}"
     return f"{signing_input}.{base64url_encode(key.sign(signing_input.encode('ascii')))}"
 

@@ -68,17 +68,19 @@ def verify(
     algorithms: Collection[str],
     now: float,
     skew: int,
+    default_kid: str | None = None,
 ) -> VerifiedClaims:
     """Verify a parsed token.
 
     ``typ`` holds every header ``typ`` that is accepted, lower case and without ``application/``; None stands
     for an absent one. ``now`` is in seconds since the epoch and ``skew`` in seconds: a token is accepted iff
-    ``now < exp + skew`` and ``iat``, ``nbf`` <= ``now + skew``. ``exp`` is required.
+    ``now < exp + skew`` and ``iat``, ``nbf`` <= ``now + skew``. ``exp`` is required. ``default_kid`` is for an issuer
+    that has one key: it names that key where the token names none.
 
     :raises CredentialRejected: with the reason of the first check that failed.
     :raises Unavailable: the issuer's keys cannot be known at the moment.
     """
-    kid, algorithm = _check_header(token.unverified_header, typ, algorithms)
+    kid, algorithm = _check_header(token.unverified_header, typ, algorithms, default_kid)
     claims = token.unverified_claims
     _check_issuer(claims, issuer)
     _check_audience(claims, audience)
@@ -126,7 +128,7 @@ def check_age(claims: VerifiedClaims, *, max_age: int, now: float, skew: int) ->
 
 
 def _check_header(
-    header: Mapping[str, Any], typ: Collection[str | None], algorithms: Collection[str]
+    header: Mapping[str, Any], typ: Collection[str | None], algorithms: Collection[str], default_kid: str | None
 ) -> tuple[str, str]:
     if "crit" in header or "b64" in header:
         # RFC 7515 section 4.1.11: an extension that is not understood and must be is a reason to refuse. None is.
@@ -134,9 +136,9 @@ def _check_header(
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in ASYMMETRIC:
         raise CredentialRejected(Reason.ALGORITHM_NOT_ALLOWED)
-    if _media_type(header.get("typ")) not in typ:
+    if media_type(header.get("typ")) not in typ:
         raise CredentialRejected(Reason.TOKEN_TYPE_WRONG)
-    kid = header.get("kid")
+    kid = header.get("kid", default_kid)
     if kid is None or kid == "":
         raise CredentialRejected(Reason.KEY_ID_MISSING)
     if not isinstance(kid, str) or len(kid) > MAX_KEY_ID:
@@ -144,8 +146,11 @@ def _check_header(
     return kid, algorithm
 
 
-def _media_type(typ: object) -> str | None:
-    # RFC 7515 section 4.1.9: a media type, compared without regard to case, "application/" may be left out.
+def media_type(typ: object) -> str | None:
+    """A header ``typ`` as it is compared: case does not matter, and ``application/`` may be left out.
+
+    RFC 7515 section 4.1.9.
+    """
     if typ is None:
         return None
     return typ.lower().removeprefix("application/") if isinstance(typ, str) else ""

@@ -217,6 +217,37 @@ def test_a_key_shows_nothing_of_itself() -> None:
     assert "Ed25519" not in repr(VerificationKey("kid", "EdDSA", private.public_key()))
 
 
+PRIME = 2**255 - 19
+ORDER_EIGHT = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+
+
+@pytest.mark.parametrize("sign", [0, 1 << 255], ids=["even", "odd"])
+@pytest.mark.parametrize("height", [0, 1, PRIME - 1, ORDER_EIGHT, PRIME - ORDER_EIGHT], ids="abcde")
+def test_an_edwards_key_for_which_anybody_can_sign_is_refused(height: int, sign: int) -> None:
+    """R62: the eight points of small order; a signature under one of them needs no private key."""
+    with pytest.raises(ValueError, match="anybody can sign"):
+        import_public(edwards((height | sign).to_bytes(32, "little")), ["EdDSA"])
+
+
+@pytest.mark.parametrize("height", [PRIME, PRIME + 1, PRIME + 3, 2**255 - 1])
+def test_an_edwards_key_has_one_spelling(height: int) -> None:
+    """RFC 8032 section 5.1.3: or one key would have two thumbprints."""
+    with pytest.raises(ValueError, match="spelled wrongly"):
+        import_public(edwards(height.to_bytes(32, "little")), ["EdDSA"])
+
+
+def edwards(raw: bytes) -> dict[str, str]:
+    return {"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(raw).rstrip(b"=").decode()}
+
+
+def test_the_heights_of_order_eight_are_those_of_the_curve() -> None:
+    """Twice such a point has the height 0: with x * x = (y * y - 1) / (d * y * y + 1), that is y * y = -x * x."""
+    d = -121665 * pow(121666, -1, PRIME)
+    for height in (ORDER_EIGHT, PRIME - ORDER_EIGHT):
+        square = height * height % PRIME
+        assert (square + (square - 1) * pow(d * square + 1, -1, PRIME)) % PRIME == 0
+
+
 def test_no_key_is_made_for_an_algorithm_we_do_not_sign_with() -> None:
     with pytest.raises(ValueError, match="HS256"):
         generate("HS256")

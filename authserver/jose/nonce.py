@@ -1,0 +1,54 @@
+"""Nonces for DPoP proofs that nobody has to remember (RFC 9449 sections 8 and 9).
+
+A nonce is the instant at which it was given, and a MAC over it. Whoever has the key can tell that it is ours and how
+old it is, on any node and after any restart.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Final
+
+from authserver.jose.compact import base64url_decode, base64url_encode
+
+LIFETIME: Final = 300
+"""For how many seconds a nonce is fresh, unless told otherwise."""
+
+_TIME_BYTES: Final = 8
+_MAC_BYTES: Final = 16
+
+
+class Nonces:
+    """Gives nonces under the first of ``keys``, each at least 32 bytes, and knows those given under any of them.
+
+    ``lifetime`` and ``skew`` are in seconds; ``skew`` is how far the clock of another node may be ahead.
+    """
+
+    def __init__(self, keys: Sequence[bytes], *, skew: int, lifetime: int = LIFETIME) -> None:
+        if not keys or any(len(key) < 32 for key in keys):
+            raise ValueError("a nonce needs a key of at least 32 bytes")
+        self._keys = tuple(keys)
+        self._skew = skew
+        self._lifetime = lifetime
+
+    def give(self, now: float) -> str:
+        """A nonce that is fresh from ``now`` on."""
+        instant = int(now).to_bytes(_TIME_BYTES)
+        return base64url_encode(instant + _mac(self._keys[0], instant))
+
+    def expiry(self, nonce: str, now: float) -> float | None:
+        """When a nonce stops being fresh, in seconds since the epoch; None if it is none of ours, or not fresh."""
+        try:
+            raw = base64url_decode(nonce)
+        except ValueError:
+            return None
+        instant, mac = raw[:_TIME_BYTES], raw[_TIME_BYTES:]
+        if not any(hmac.compare_digest(_mac(key, instant), mac) for key in self._keys):
+            return None
+        given = int.from_bytes(instant)
+        expires = given + self._lifetime
+        return expires if given <= now + self._skew and now < expires else None
+
+
+def _mac(key: bytes, instant: bytes) -> bytes:
+    return hmac.digest(key, b"authserver dpop nonce " + instant, hashlib.sha256)[:_MAC_BYTES]
