@@ -1,18 +1,21 @@
-"""A look into the memory of what may be used only once, which changes nothing that is kept in it."""
+"""A look into the embedded store, which changes nothing that is kept in it."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from authserver.errors import CredentialRejected, Reason, Unavailable
+from authserver.model import Device
+from authserver.store import sqlite_devices
 
 
 class SqliteOnlooker:
-    """Implements :class:`~authserver.store.ports.ReplayStore` over the SQLite store at ``path``, and only looks.
+    """Implements :class:`~authserver.store.ports.Onlooker` over the SQLite store at ``path``.
 
     It refuses what was used and remembers nothing: the file is opened so that it cannot be written, and one that does
-    not exist is not made, for then nothing was used. SQLite may put the files beside it that readers share with
-    writers (``-shm`` and ``-wal``).
+    not exist is not made, for then nothing was used and nobody enrolled. SQLite may put the files beside it that
+    readers share with writers (``-shm`` and ``-wal``).
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,12 +27,27 @@ class SqliteOnlooker:
         if self._path.exists() and self._used(source, token_id, now):
             raise CredentialRejected(Reason.USED_TWICE)
 
+    def read_device(self, client_id: str) -> Device | None:
+        """See :class:`~authserver.store.ports.DeviceReader`."""
+        if not self._path.exists():
+            return None
+        with self._reading() as connection:
+            # A store that the server has not upgraded yet knows no devices.
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'devices'").fetchone() is None:
+                return None
+            return sqlite_devices.read_device(connection, client_id)
+
     def _used(self, source: str, token_id: str, now: float) -> bool:
         statement = "SELECT EXISTS (SELECT 1 FROM used WHERE source = ? AND token_id = ? AND expires_at > ?)"
+        with self._reading() as connection:
+            (used,) = connection.execute(statement, (source, token_id, now)).fetchone()
+        return bool(used)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
-                (used,) = connection.execute(statement, (source, token_id, now)).fetchone()
+                yield connection
         except sqlite3.Error as error:
             name = getattr(error, "sqlite_errorname", type(error).__name__)
             raise Unavailable(Reason.STORE_UNAVAILABLE, cause=name) from error
-        return bool(used)

@@ -4,8 +4,11 @@ Every method may raise :class:`~authserver.errors.Unavailable` with ``store_unav
 since the epoch.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from authserver.model import Device, Invitation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,69 @@ class RevocationStore(Protocol):
         ...  # a protocol has no body
 
 
-class Store(RingStore, ReplayStore, RevocationStore, Protocol):
+class DeviceReader(Protocol):
+    """Knows which devices there are."""
+
+    def read_device(self, client_id: str) -> Device | None:
+        """The device, revoked or not."""
+        ...  # a protocol has no body
+
+
+class DeviceStore(DeviceReader, Protocol):
+    """Remembers who was invited, and which devices there are. What a method changes is durable when it returns."""
+
+    def invite(self, invitation: Invitation) -> None:
+        """Remember an invitation until it expires."""
+        ...  # a protocol has no body
+
+    def read_invitation(self, code_hash: str) -> Invitation | None:
+        """The invitation with this code, used or not; None if there is none, or none any more."""
+        ...  # a protocol has no body
+
+    def enroll(self, device: Device, *, code_hash: str | None, max_per_owner: int | None, now: float) -> Device:
+        """Remember a device, and use up the invitation whose code is named; one step, of which all or nothing happens.
+
+        A device whose answer was lost is answered again, unless it was revoked or has another key since: the same
+        invitation, not expired yet, and the same key give the device that they gave before, as does, without an
+        invitation, the same key for the same source, owner and ``sub``. Of any number of simultaneous callers with one
+        code, on any number of nodes, one device comes out. Nothing is said of keys and devices to who has no good code.
+
+        :raises CredentialRejected: ``code_unknown``, ``code_expired`` (at ``expires_at`` itself, too) or ``code_used``.
+        :raises MetadataRefused: ``key_enrolled_before``, for this or any other device, of any source;
+            ``too_many_devices``: the owner has ``max_per_owner`` at this source that are not revoked. Who has no owner
+            has no limit, and nor has who is not given one.
+        """
+        ...  # a protocol has no body
+
+    def list_devices(
+        self, sources: Sequence[str], *, owner: str | None = None, after: str = "", limit: int = 100
+    ) -> Sequence[Device]:
+        """At most ``limit`` devices of these sources and this owner, revoked ones too, in the order of ``client_id``.
+
+        None stands for any owner, and for none. Those up to ``after`` are left out, whether it is there or not.
+        """
+        ...  # a protocol has no body
+
+    def replace_key(
+        self, client_id: str, *, expected: str, jwk: Mapping[str, str], thumbprint: str, key_id: str | None
+    ) -> Device:
+        """Give a device another key, if the one that it has is the ``expected`` one, by its thumbprint.
+
+        :raises Conflict: the device has another key by now, is revoked, or is not there.
+        :raises MetadataRefused: ``key_enrolled_before``; no key that was ever a device's can be one's again.
+        """
+        ...  # a protocol has no body
+
+    def revoke_device(self, client_id: str, now: float) -> Device | None:
+        """Revoke a device for ever; doing so twice changes nothing. The device as it is now, None if there is none."""
+        ...  # a protocol has no body
+
+
+class Onlooker(ReplayStore, DeviceReader, Protocol):
+    """Says what a store would say, and changes nothing in it."""
+
+
+class Store(RingStore, ReplayStore, RevocationStore, DeviceStore, Protocol):
     """Everything that one store does."""
 
     def check(self) -> None:

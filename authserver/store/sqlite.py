@@ -10,14 +10,15 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from authserver.errors import ConfigurationError, Conflict, CredentialRejected, Problem, Reason, Unavailable
-from authserver.store import sqlite_schema
+from authserver.model import Device, Invitation
+from authserver.store import sqlite_devices, sqlite_schema
 from authserver.store.ports import RingRecord
 
 BUSY_TIMEOUT: Final = 5.0
@@ -108,6 +109,47 @@ class SqliteStore:
             (revoked,) = self._connection().execute(statement, (issuer, jti, now)).fetchone()
         return bool(revoked)
 
+    def invite(self, invitation: Invitation) -> None:
+        """Remember an invitation until it expires."""
+        with self._writing() as connection:
+            sqlite_devices.invite(connection, invitation)
+
+    def read_invitation(self, code_hash: str) -> Invitation | None:
+        """The invitation with this code, used or not; None if there is none, or none any more."""
+        with _unavailable():
+            return sqlite_devices.read_invitation(self._connection(), code_hash)
+
+    def enroll(self, device: Device, *, code_hash: str | None, max_per_owner: int | None, now: float) -> Device:
+        """See :meth:`authserver.store.ports.DeviceStore.enroll`."""
+        with self._writing() as connection:
+            return sqlite_devices.enroll(connection, device, code_hash=code_hash, max_per_owner=max_per_owner, now=now)
+
+    def read_device(self, client_id: str) -> Device | None:
+        """The device, revoked or not."""
+        with _unavailable():
+            return sqlite_devices.read_device(self._connection(), client_id)
+
+    def list_devices(
+        self, sources: Sequence[str], *, owner: str | None = None, after: str = "", limit: int = 100
+    ) -> Sequence[Device]:
+        """See :meth:`authserver.store.ports.DeviceStore.list_devices`."""
+        with _unavailable():
+            return sqlite_devices.list_devices(self._connection(), sources, owner=owner, after=after, limit=limit)
+
+    def replace_key(
+        self, client_id: str, *, expected: str, jwk: Mapping[str, str], thumbprint: str, key_id: str | None
+    ) -> Device:
+        """See :meth:`authserver.store.ports.DeviceStore.replace_key`."""
+        with self._writing() as connection:
+            return sqlite_devices.replace_key(
+                connection, client_id, expected=expected, jwk=jwk, thumbprint=thumbprint, key_id=key_id
+            )
+
+    def revoke_device(self, client_id: str, now: float) -> Device | None:
+        """See :meth:`authserver.store.ports.DeviceStore.revoke_device`."""
+        with self._writing() as connection:
+            return sqlite_devices.revoke_device(connection, client_id, now)
+
     def check(self) -> None:
         """Return if a write could begin."""
         with self._writing():
@@ -117,6 +159,7 @@ class SqliteStore:
         """Forget what has expired, a bounded batch at a time."""
         self._sweep(now, "used", "source, token_id")
         self._sweep(now, "revoked", "issuer, jti")
+        self._sweep(now, "invitations", "code_hash")
 
     def _sweep(self, now: float, table: str, key: str) -> None:
         batch = f"SELECT {key} FROM {table} WHERE expires_at <= ? LIMIT ?"  # noqa: S608 (constants)
@@ -130,6 +173,7 @@ class SqliteStore:
         """Whether nothing was ever kept here, so that a new master key would strand nothing."""
         statement = (
             "SELECT EXISTS (SELECT 1 FROM ring) OR EXISTS (SELECT 1 FROM used) OR EXISTS (SELECT 1 FROM revoked)"
+            " OR EXISTS (SELECT 1 FROM invitations) OR EXISTS (SELECT 1 FROM devices)"
         )
         with _unavailable():
             (filled,) = self._connection().execute(statement).fetchone()

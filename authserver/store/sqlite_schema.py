@@ -23,6 +23,20 @@ _MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX revoked_by_expiry ON revoked (expires_at)
     """,
+    """
+    CREATE TABLE invitations (
+        code_hash TEXT PRIMARY KEY, source TEXT NOT NULL, owner TEXT, platform TEXT, attributes TEXT NOT NULL,
+        created_at REAL NOT NULL, expires_at REAL NOT NULL, used_by TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX invitations_by_expiry ON invitations (expires_at);
+    CREATE TABLE devices (
+        client_id TEXT PRIMARY KEY, source TEXT NOT NULL, sub TEXT NOT NULL, owner TEXT, thumbprint TEXT NOT NULL,
+        created_at REAL NOT NULL, revoked_at REAL, document TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX devices_by_source ON devices (source, client_id);
+    CREATE INDEX devices_by_owner ON devices (source, owner, client_id);
+    CREATE TABLE device_keys (thumbprint TEXT PRIMARY KEY, client_id TEXT NOT NULL) WITHOUT ROWID
+    """,
 )
 """What makes each version from the one before it. Never changed once it was released: there are stores that have it."""
 

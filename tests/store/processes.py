@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import itertools
+import multiprocessing
 import os
 import resource
 import threading
@@ -13,6 +14,18 @@ from pathlib import Path
 from authserver.errors import Conflict, CredentialRejected, Unavailable
 from authserver.store.sqlite import SqliteStore
 from tests.store.contract import NOW, race, token_id
+from tests.store.device_contract import device, enrolled
+
+SPAWN = multiprocessing.get_context("spawn")
+DEADLINE = 60.0
+
+
+def answer_of(process: multiprocessing.process.BaseProcess, end: Connection) -> object:
+    """What a process sent, once it has ended."""
+    assert end.poll(DEADLINE), "the process did not answer"
+    answer = end.recv()
+    process.join(DEADLINE)
+    return answer
 
 
 def use_in_threads(path: Path, together: Barrier, threads: int, answer: Connection) -> None:
@@ -28,6 +41,14 @@ def use_in_threads(path: Path, together: Barrier, threads: int, answer: Connecti
 
     together.wait()
     answer.send(race(threads, use).count(True))
+
+
+def enroll_in_threads(path: Path, together: Barrier, numbers: list[int], code_hash: str, answer: Connection) -> None:
+    """Enrol devices with these numbers at once, all with one code, and tell the numbers that succeeded."""
+    store = SqliteStore(path)
+    together.wait()
+    outcomes = race(len(numbers), lambda at: enrolled(store, device(numbers[at]), code_hash=code_hash))
+    answer.send([number for number, outcome in zip(numbers, outcomes, strict=True) if outcome])
 
 
 def open_at_once(path: Path, together: Barrier, answer: Connection) -> None:

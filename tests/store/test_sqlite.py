@@ -9,8 +9,7 @@ import sqlite3
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,39 +20,11 @@ from authserver.store.sqlite import SqliteStore
 from authserver.store.sqlite_schema import SCHEMA_VERSION
 from tests.store import processes
 from tests.store.contract import NOW, StoreContract, token_id
-
-SPAWN = multiprocessing.get_context("spawn")
-DEADLINE = 60.0
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "directory" / "authserver.db"
-
-
-@pytest.fixture
-def open_store(path: Path) -> Iterator[Callable[[], SqliteStore]]:
-    path.parent.mkdir()
-    opened: list[SqliteStore] = []
-
-    def open_one() -> SqliteStore:
-        opened.append(SqliteStore(path))
-        return opened[-1]
-
-    yield open_one
-    for store in opened:
-        store.close()
+from tests.store.processes import DEADLINE, SPAWN, answer_of
 
 
 class TestContract(StoreContract):
     """The contract, on SQLite."""
-
-
-def answer_of(process: multiprocessing.process.BaseProcess, end: Connection) -> object:
-    assert end.poll(DEADLINE), "the process did not answer"
-    answer = end.recv()
-    process.join(DEADLINE)
-    return answer
 
 
 def test_of_fifty_uses_over_two_processes_exactly_one_succeeds(
