@@ -3,20 +3,33 @@
 from collections.abc import Callable
 
 from authserver.audit import Decision
-from authserver.errors import ProofRejected, Reason
 from authserver.identity.authenticate import Identity
+from authserver.identity.possession import Possession, Proven
+from authserver.jose.dpop import check_key
 from authserver.keys.mint import Minter
-from authserver.model import AccessToken, TokenRequest
+from authserver.model import AccessToken, Confirmation, Resource, Subject, TokenRequest
+from authserver.oauth import JKT
 from authserver.policy.authorize import Policy
 
 
 class Issuance:
-    """The only place where identity, policy and keys meet."""
+    """The only place where identity, policy and keys meet. ``url`` is the external address of the token endpoint."""
 
-    def __init__(self, identity: Identity, policy: Policy, keys: Minter, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        possession: Possession,
+        policy: Policy,
+        keys: Minter,
+        *,
+        url: str,
+        clock: Callable[[], float],
+    ) -> None:
         self.identity = identity
+        self.possession = possession
         self.policy = policy
         self.keys = keys
+        self._url = url
         self._clock = clock
 
     def issue(self, request: TokenRequest, decision: Decision) -> AccessToken:
@@ -30,14 +43,33 @@ class Issuance:
         decision.subject = self.identity.authenticate(request.credential, self._clock())
         decision.would_allow = self.policy.would_allow(decision.subject, decision.resource, request.scope)
         decision.authorization = self.policy.authorize(decision.subject, decision.resource, request.scope)
-        self._check_sender(request, decision.resource.sender_constrained)
+        proven = self._sender(request, decision.subject, decision.resource)
         self.keys.check(decision.authorization)
         self.identity.spend(decision.subject, self._clock())
-        decision.token = self.keys.mint(decision.authorization)
+        if proven is not None:
+            self.possession.spend(proven, self._clock())
+        decision.token = self.keys.mint(decision.authorization, _confirmation(proven))
         return decision.token
 
-    def _check_sender(self, request: TokenRequest, required: bool) -> None:
-        if request.proofs:
-            raise ProofRejected(Reason.PROOF_UNSUPPORTED)
-        if required:
-            raise ProofRejected(Reason.PROOF_MISSING)
+    def nonce(self) -> str:
+        """A nonce for the next proof of a caller (RFC 9449 section 8.2)."""
+        return self.possession.nonce(self._clock())
+
+    def _sender(self, request: TokenRequest, subject: Subject, resource: Resource) -> Proven | None:
+        """What the caller proves to have; a device must prove its own key, and who calls such a resource some key."""
+        if not request.proofs and subject.key_thumbprint is None and not resource.sender_constrained:
+            return None
+        proven = self.possession.prove(
+            request.proofs,
+            method="POST",
+            url=self._url,
+            now=self._clock(),
+            nonce_required=subject.proof_needs_nonce,
+        )
+        if subject.key_thumbprint is not None:
+            check_key(proven.proof, subject.key_thumbprint)
+        return proven
+
+
+def _confirmation(proven: Proven | None) -> Confirmation | None:
+    return None if proven is None else Confirmation(JKT, proven.proof.thumbprint)

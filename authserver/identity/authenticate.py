@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 
 from authserver.errors import CredentialRejected, Reason, Refused, Unavailable
+from authserver.identity.devices import DeviceCallers
 from authserver.identity.source import Source
 from authserver.jose.compact import UnverifiedToken, parse
 from authserver.jose.verify import sole_audience
 from authserver.model import Credential, Subject
+from authserver.oauth import DEVICE_PREFIX
 from authserver.store.ports import ReplayStore
 
 _LOGGED_CHARACTERS = 200
@@ -15,7 +17,8 @@ _LOGGED_CHARACTERS = 200
 class Identity:
     """Knows every source, and which of them a token belongs to."""
 
-    def __init__(self, sources: Iterable[Source], replay: ReplayStore) -> None:
+    def __init__(self, sources: Iterable[Source], replay: ReplayStore, devices: DeviceCallers | None = None) -> None:
+        self._devices = devices
         self._replay = replay
         self._sources = {(source.issuer, source.audience): source for source in sources}
         self._issuers = frozenset(issuer for issuer, _ in self._sources)
@@ -30,12 +33,10 @@ class Identity:
         :raises Unavailable: something the source depends on is away.
         """
         token = parse(credential.unverified_token)
-        source = self._source_of(token)
-        try:
-            subject = source.authenticate(token, now)
-        except (Refused, Unavailable) as error:
-            error.source = source.name
-            raise
+        if self._devices is not None and credential.authenticates_client and _is_device(token):
+            subject = self._devices.authenticate(token, now)
+        else:
+            subject = _authenticated(self._source_of(token), token, now)
         if credential.unverified_client_id not in (None, subject.client_id):
             raise CredentialRejected(Reason.CLIENT_ID_MISMATCH, client_id=subject.client_id)  # RFC 7521 section 4.2
         return subject
@@ -66,6 +67,20 @@ class Identity:
                 Reason.AUDIENCE_WRONG, unverified_issuer=issuer, unverified_audience=_shown(claims["aud"])
             )
         return source
+
+
+def _is_device(token: UnverifiedToken) -> bool:
+    """Whether a token says that a device of ours made it. No configured issuer is spelled like one."""
+    issuer = token.unverified_claims.get("iss")
+    return isinstance(issuer, str) and issuer.startswith(DEVICE_PREFIX)
+
+
+def _authenticated(source: Source, token: UnverifiedToken, now: float) -> Subject:
+    try:
+        return source.authenticate(token, now)
+    except (Refused, Unavailable) as error:
+        error.source = source.name
+        raise
 
 
 def _shown(unverified: object) -> str:

@@ -88,13 +88,7 @@ class Source(Protocol):
 
 
 class SourceTable(Table, ABC):
-    """The settings that every source of identity tokens has, and how the type reads its claims.
-
-    ``audience`` is the one audience that a token for us has. ``max_age`` bounds, in seconds, both the age of a token
-    and the time it was made to live. ``algorithms`` are the signature algorithms the issuer may use.
-    """
-
-    default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256")
+    """What every source of identity has: a type, and attributes that rules may match."""
 
     # What `check` warns of. Attributes that are names which can be given up and taken by somebody else, each with the
     # ids of which one pins it; and sets of attributes that come down to one workload when each has one value.
@@ -103,6 +97,36 @@ class SourceTable(Table, ABC):
 
     type: str
     """What kind of platform it is, which decides what is an attribute and what the subject is."""
+
+    @property
+    @abstractmethod
+    def attribute_names(self) -> frozenset[str]:
+        """The attributes that a rule for this source may match."""
+
+    def knows(self, attribute: str) -> bool:
+        """Whether a rule for this source may match this attribute."""
+        return attribute in self.attribute_names
+
+    @property
+    def identifying(self) -> frozenset[str]:
+        """The attributes that together tell one workload from every other, and stay with it from run to run."""
+        return self.attribute_names
+
+    def named_only(self, attributes: Attributes) -> Mapping[str, str]:
+        """Which of a caller's attributes are dangerous enough that a rule must spell them out. Usually none."""
+        del attributes
+        return NOTHING
+
+
+class JwtSourceTable(SourceTable):
+    """The settings that every source of identity tokens has, and how the type reads its claims.
+
+    ``audience`` is the one audience that a token for us has. ``max_age`` bounds, in seconds, both the age of a token
+    and the time it was made to live. ``algorithms`` are the signature algorithms the issuer may use.
+    """
+
+    default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256")
+
     issuer: str = Field(min_length=1)
     """The `iss` of its tokens, compared character by character."""
     audience: str = Field(min_length=1)
@@ -117,7 +141,7 @@ class SourceTable(Table, ABC):
     """The signature algorithms that its tokens may have, all of them asymmetric."""
 
     @model_validator(mode="after")
-    def _known_algorithms(self) -> "SourceTable":
+    def _known_algorithms(self) -> "JwtSourceTable":
         unknown = sorted(set(self.algorithms or ()) - ASYMMETRIC)
         if unknown:
             known = ", ".join(sorted(ASYMMETRIC))
@@ -128,21 +152,6 @@ class SourceTable(Table, ABC):
     def allowed_algorithms(self) -> tuple[str, ...]:
         """The algorithms that a token of this source may be signed with."""
         return tuple(self.algorithms or self.default_algorithms)
-
-    @property
-    @abstractmethod
-    def attribute_names(self) -> frozenset[str]:
-        """The attributes that a rule for this source may match."""
-
-    @property
-    def identifying(self) -> frozenset[str]:
-        """The attributes that together tell one workload from every other, and stay with it from run to run."""
-        return self.attribute_names
-
-    def named_only(self, attributes: Attributes) -> Mapping[str, str]:
-        """Which of a caller's attributes are dangerous enough that a rule must spell them out. Usually none."""
-        del attributes
-        return NOTHING
 
     @abstractmethod
     def identify(self, verified: VerifiedClaims) -> Identified:
@@ -160,7 +169,7 @@ class JwtSource:
     """
 
     name: str
-    table: SourceTable
+    table: JwtSourceTable
     keys: Keys
     skew: int
 
@@ -187,7 +196,7 @@ class JwtSource:
             skew=self.skew,
         )
         check_age(verified, max_age=self.table.max_age, now=now, skew=self.skew)
-        _refuse_delegation(verified.claims)
+        refuse_delegation(verified.claims)
         verified.text("sub")
         identified = self.table.identify(verified)
         return Subject(
@@ -228,7 +237,11 @@ def claim_at(claims: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
-def _refuse_delegation(claims: Mapping[str, Any]) -> None:
+def refuse_delegation(claims: Mapping[str, Any]) -> None:
+    """Check that a credential is not meant for somebody who would have to show more than we look at.
+
+    :raises CredentialRejected: ``confirmation_unsupported`` or ``actor_not_allowed``.
+    """
     # A token bound to a key may only be used with that key, and an exchange that ignored the binding would hand
     # out what the thief of the token could not have used itself.
     if "cnf" in claims:

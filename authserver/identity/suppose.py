@@ -1,13 +1,15 @@
-"""The token that somebody would present who has certain claims: for explaining, and never for granting."""
+"""Who somebody would be that has certain claims, or is a certain device: for explaining, and never for granting."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from authserver.identity.source import JwtSource
+from authserver.identity.sources.device import device_attributes
 from authserver.jose.jwk import SigningKey, export_public, generate
 from authserver.jose.jwks import StaticKeySet
 from authserver.jose.sign import sign
+from authserver.model import Device, Subject
 
 _ALGORITHM: Final = "ES256"
 _KEY_ID: Final = "supposed"
@@ -32,6 +34,19 @@ def suppose(source: JwtSource, unverified_claims: Mapping[str, Any], now: float)
         table=source.table.model_copy(update={"algorithms": (_ALGORITHM,), "single_use": False}),
     )
     return supposed, sign(key, "JWT", {**_good(source, unverified_claims, now), **unverified_claims})
+
+
+def suppose_device(device: Device) -> Subject:
+    """The caller that a device would be if it had signed an assertion that is believed."""
+    return Subject(
+        source=device.source,
+        subject=device.sub,
+        attributes=device_attributes(device),
+        credential_id="",
+        owner_sub=device.sub,
+        registered_id=device.client_id,
+        key_thumbprint=device.thumbprint,
+    )
 
 
 def _good(source: JwtSource, unverified_claims: Mapping[str, Any], now: float) -> Mapping[str, Any]:

@@ -2,11 +2,11 @@
 
 import secrets
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from authserver.jose.jwk import SigningKey
 from authserver.jose.sign import sign
-from authserver.model import AccessToken, Authorization
+from authserver.model import AccessToken, Authorization, Confirmation
 from authserver.oauth import ACCESS_TOKEN_TYP, BEARER, LONGEST_LIFETIME
 
 
@@ -41,8 +41,10 @@ class Minter:
         """
         self._keys.signing_key(authorization.resource.algorithm, self._clock())
 
-    def mint(self, authorization: Authorization) -> AccessToken:
+    def mint(self, authorization: Authorization, confirmation: Confirmation | None = None) -> AccessToken:
         """Sign what was authorized, for at most an hour (RFC 9068 section 2.2).
+
+        With a ``confirmation`` the token is bound to what it names.
 
         There is no ``nbf``, because verifiers without leeway refuse a token whose ``nbf`` is their own next second.
 
@@ -53,7 +55,7 @@ class Minter:
         issued_at = int(now)
         expires_at = issued_at + min(authorization.lifetime, LONGEST_LIFETIME)
         jti = self._token_id()
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self._issuer,
             "sub": authorization.subject.sub,
             "aud": authorization.resource.identifier,
@@ -63,5 +65,9 @@ class Minter:
             "exp": expires_at,
             "jti": jti,
         }
+        token_type = BEARER
+        if confirmation is not None:
+            claims["cnf"] = {confirmation.member: confirmation.thumbprint}
+            token_type = confirmation.token_type
         token = sign(key, ACCESS_TOKEN_TYP, claims)
-        return AccessToken(token, jti, key.kid, authorization.scope, issued_at, expires_at, BEARER)
+        return AccessToken(token, jti, key.kid, authorization.scope, issued_at, expires_at, token_type)

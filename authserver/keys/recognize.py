@@ -9,9 +9,9 @@ from authserver.jose.jwk import ASYMMETRIC, VerificationKey, import_public
 from authserver.jose.verify import Keys, check_age, sole_audience, verify
 from authserver.keys.ring import Entry
 from authserver.keys.rotate import KeyRing
-from authserver.oauth import ACCESS_TOKEN_TYP, LONGEST_LIFETIME
+from authserver.oauth import ACCESS_TOKEN_TYP, DEVICE_PREFIX, LONGEST_LIFETIME
 from authserver.resource.token import VerifiedToken
-from authserver.store.ports import RevocationStore
+from authserver.store.ports import DeviceReader, RevocationStore
 
 _OUTLIVES: Final = 3
 """By how many skews a revocation is remembered beyond ``exp``.
@@ -51,11 +51,19 @@ class OwnTokens:
     """The access tokens of ``issuer``. ``skew`` is in seconds, and ``clock`` gives seconds since the epoch."""
 
     def __init__(
-        self, issuer: str, keys: Keys, revocations: RevocationStore, *, clock: Callable[[], float], skew: int
+        self,
+        issuer: str,
+        keys: Keys,
+        revocations: RevocationStore,
+        devices: DeviceReader,
+        *,
+        clock: Callable[[], float],
+        skew: int,
     ) -> None:
         self._issuer = issuer
         self._keys = keys
         self._revocations = revocations
+        self._devices = devices
         self._clock = clock
         self._skew = skew
 
@@ -84,18 +92,20 @@ class OwnTokens:
         return VerifiedToken.of(verified, self._issuer, audience)
 
     def check_unrevoked(self, token: VerifiedToken) -> None:
-        """Check that nobody has taken a token back.
+        """Check that nobody has taken back a token, or the device that it was given to, or the device's key.
 
-        :raises CredentialRejected: ``revoked``.
+        :raises CredentialRejected: ``revoked``, ``device_unknown``, ``device_revoked`` or ``device_changed``.
         :raises Unavailable: ``store_unavailable``.
         """
         if self._revocations.is_revoked(token.issuer, token.jti, self._clock()):
             raise CredentialRejected(Reason.REVOKED)
+        if token.client_id.startswith(DEVICE_PREFIX):
+            self._check_device(token)
 
     def check_active(self, token: VerifiedToken) -> None:
         """Check what only the issuer can say for certain (RFC 7662 section 4). It allows ``exp`` no leeway.
 
-        :raises CredentialRejected: ``expired`` or ``revoked``.
+        :raises CredentialRejected: ``expired``, or one of :meth:`check_unrevoked`.
         :raises Unavailable: ``store_unavailable``.
         """
         now = self._clock()
@@ -110,3 +120,12 @@ class OwnTokens:
         """
         expires_at = token.expires_at + _OUTLIVES * self._skew
         self._revocations.revoke(token.issuer, token.jti, expires_at=expires_at)
+
+    def _check_device(self, token: VerifiedToken) -> None:
+        device = self._devices.read_device(token.client_id)
+        if device is None:
+            raise CredentialRejected(Reason.DEVICE_UNKNOWN)
+        if device.revoked_at is not None:
+            raise CredentialRejected(Reason.DEVICE_REVOKED)
+        if token.thumbprint != device.thumbprint:
+            raise CredentialRejected(Reason.DEVICE_CHANGED)

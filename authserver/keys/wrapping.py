@@ -18,6 +18,8 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -60,8 +62,12 @@ class MasterKeys:
     """The master key that wraps, and the previous ones that still unwrap. Each is 32 bytes."""
 
     def __init__(self, current: bytes, previous: Sequence[bytes] = ()) -> None:
-        self._current = current
+        self._raw = (current, *previous)
         self._all = [(_short_id(key), AESGCM(key)) for key in (current, *previous)]
+
+    def derive(self, purpose: str) -> tuple[bytes, ...]:
+        """A key of 32 bytes for another purpose from each master key, the current one first (HKDF, RFC 5869)."""
+        return tuple(HKDF(SHA256(), 32, salt=None, info=purpose.encode("utf-8")).derive(key) for key in self._raw)
 
     def wrap(self, private: PrivateKey, *, issuer: str, kid: str, algorithm: str) -> str:
         """The private key (PKCS #8 DER, RFC 5958) under the current master key, as text to store."""

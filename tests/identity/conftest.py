@@ -7,13 +7,15 @@ import pytest
 
 from authserver.errors import CredentialRejected, Reason
 from authserver.identity.authenticate import Identity
-from authserver.identity.source import JwtSource
+from authserver.identity.source import JwtSource, JwtSourceTable
 from authserver.identity.sources import SOURCES
 from authserver.jose.jwks import StaticKeySet
 from authserver.model import Credential, Subject
 from authserver.testing import FakeIssuer, FrozenClock
 
 AUDIENCE = "https://auth.example.com"
+JWT_SOURCES = {kind: table for kind, table in SOURCES.items() if issubclass(table, JwtSourceTable)}
+"""The types of source whose callers bring a token of another issuer."""
 SKEW = 30
 
 
@@ -50,7 +52,7 @@ def source(issuer: FakeIssuer) -> Callable[..., JwtSource]:
 
     def make(kind: str, /, *, name: str = "here", **settings: Any) -> JwtSource:
         described = {"type": kind, "issuer": issuer.issuer, "audience": AUDIENCE, "algorithms": ["ES256", "RS256"]}
-        table = SOURCES[kind].model_validate({**described, **settings})
+        table = JWT_SOURCES[kind].model_validate({**described, **settings})
         keys = StaticKeySet(issuer.jwks, table.allowed_algorithms)
         return JwtSource(name, table, keys, SKEW)
 

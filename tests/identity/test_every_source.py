@@ -1,4 +1,7 @@
-"""What holds for every type of source; a new line in the table of sources is tested here without a line of its own."""
+"""What holds for every source of identity tokens; a new line in the table of sources is tested here by itself.
+
+Devices are the one source without them: what holds for their assertions is in ``test_device.py``.
+"""
 
 from collections.abc import Callable
 
@@ -7,12 +10,11 @@ import pytest
 from authserver.errors import CredentialRejected, Reason
 from authserver.identity.authenticate import Identity
 from authserver.identity.source import JwtSource
-from authserver.identity.sources import SOURCES
 from authserver.model import Credential, Subject
 from authserver.testing import FakeIssuer, FrozenClock, hostile_tokens
 from authserver.testing.claims import github_claims, kubernetes_claims
 from tests import oracle
-from tests.identity.conftest import AUDIENCE, SKEW, Remembered
+from tests.identity.conftest import AUDIENCE, JWT_SOURCES, SKEW, Remembered
 
 GOOD = {
     "github": github_claims("octo-org/octo-repo", AUDIENCE),
@@ -20,11 +22,11 @@ GOOD = {
     "oidc": {"aud": AUDIENCE, "sub": "somebody"},
 }
 
-each_type = pytest.mark.parametrize("kind", sorted(SOURCES))
+each_type = pytest.mark.parametrize("kind", sorted(JWT_SOURCES))
 
 
-def test_every_type_of_source_has_a_good_token_here() -> None:
-    assert GOOD.keys() == SOURCES.keys()
+def test_every_source_of_identity_tokens_has_a_good_one_here() -> None:
+    assert GOOD.keys() == JWT_SOURCES.keys()
 
 
 @each_type
@@ -86,7 +88,7 @@ def test_a_source_without_an_audience_does_not_load(kind: str, issuer: FakeIssue
     """R94; Vault CVE-2024-5798, vault-plugin-auth-kubernetes#330"""
     for settings in ({}, {"audience": ""}):
         with pytest.raises(ValueError, match="audience"):
-            SOURCES[kind].model_validate({"type": kind, "issuer": issuer.issuer, **settings})
+            JWT_SOURCES[kind].model_validate({"type": kind, "issuer": issuer.issuer, **settings})
 
 
 @each_type

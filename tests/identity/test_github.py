@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from authserver.errors import CredentialRejected, Reason
+from authserver.identity.sources.github import GitHubTable
 from authserver.model import Subject
 from authserver.testing import FakeIssuer
 from authserver.testing.claims import github_claims
@@ -95,8 +96,6 @@ def test_pull_request_target_can_only_be_admitted_by_name(
 
 
 def test_the_issuer_is_githubs_unless_another_is_named() -> None:
-    from authserver.identity.sources import SOURCES
-
-    table = SOURCES["github"].model_validate({"type": "github", "audience": AUDIENCE})
+    table = GitHubTable(type="github", audience=AUDIENCE)
     assert table.issuer == "https://token.actions.githubusercontent.com"
     assert table.max_age == 3600

@@ -9,7 +9,7 @@ from authserver.errors import Unavailable
 from authserver.keys.mint import Minter, random_token_id
 from authserver.keys.rotate import KeyRing
 from authserver.keys.wrapping import MasterKeys
-from authserver.model import Authorization, Resource, Subject
+from authserver.model import Authorization, Confirmation, Resource, Subject
 from tests import oracle
 from tests.keys.fixtures import ISSUER, NOW, PLAN, Clock
 from tests.keys.memory import Line, SharedRing
@@ -57,6 +57,23 @@ def test_a_token_has_the_required_claims_and_no_others(ring: KeyRing) -> None:
         "exp": int(NOW) + 900,
         "jti": "a-token",
     }
+
+
+@pytest.mark.parametrize(("member", "token_type"), [("jkt", "DPoP"), ("x5t#S256", "Bearer")])
+def test_a_token_is_bound_to_what_was_confirmed(ring: KeyRing, member: str, token_type: str) -> None:
+    """R66; RFC 9449 sections 5 and 6.1, RFC 8705 sections 3 and 3.1"""
+    token = Minter(ISSUER, ring, CLOCK).mint(AUTHORIZATION, Confirmation(member, "a-thumbprint"))
+    _, claims = oracle.read(token.value, json.loads(ring.jwks(CLOCK.now).body))
+    assert claims["cnf"] == {member: "a-thumbprint"}
+    assert token.token_type == token_type
+
+
+def test_a_device_has_an_identifier_besides_whom_it_is_for(ring: KeyRing) -> None:
+    """RFC 9068 section 2.2"""
+    device = replace(SUBJECT, source="phones", owner_sub="phones:owner/alice", registered_id="dev_a")
+    token = Minter(ISSUER, ring, CLOCK).mint(replace(AUTHORIZATION, subject=device))
+    _, claims = oracle.read(token.value, json.loads(ring.jwks(CLOCK.now).body))
+    assert (claims["sub"], claims["client_id"]) == ("phones:owner/alice", "dev_a")
 
 
 def test_what_is_told_about_a_token_is_what_it_says(ring: KeyRing) -> None:

@@ -11,6 +11,8 @@ from authserver.jose.jwk import VerificationKey
 from authserver.keys.recognize import OwnTokens, RingKeys
 from authserver.keys.rotate import KeyRing
 from authserver.keys.wrapping import MasterKeys
+from authserver.model import Device
+from authserver.resource.token import VerifiedToken
 from authserver.store.sqlite import SqliteStore
 from authserver.testing import FakeIssuer, FrozenClock, hostile_tokens
 from tests.keys.fixtures import ISSUER, NOW, PLAN, Clock
@@ -57,7 +59,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 @pytest.fixture
 def tokens(issuer: FakeIssuer, store: SqliteStore, clock: FrozenClock) -> OwnTokens:
-    return OwnTokens(issuer.issuer, KeysOf(issuer), store, clock=clock, skew=30)
+    return OwnTokens(issuer.issuer, KeysOf(issuer), store, store, clock=clock, skew=30)
 
 
 def claims(clock: FrozenClock) -> dict[str, object]:
@@ -98,6 +100,59 @@ def test_a_credential_has_the_leeway_of_the_clocks_and_what_is_active_has_none(
         tokens.verify(spelled, (AUDIENCE,))
     with contextlib.nullcontext() if active else pytest.raises(CredentialRejected, match="expired"):
         tokens.check_active(token)
+
+
+PHONE = Device("dev_0123456789012345678901", "phones", "phones:owner/alice", "alice", {}, "its-key", created_at=NOW)
+
+
+def device_token(tokens: OwnTokens, issuer: FakeIssuer, clock: FrozenClock, **members: object) -> VerifiedToken:
+    """A token of a device, as it was minted: bound to the key that the device had."""
+    given = {**claims(clock), "client_id": PHONE.client_id, "cnf": {"jkt": PHONE.thumbprint}, **members}
+    return tokens.verify(issuer.token(given, header={"typ": "at+jwt"}), (AUDIENCE,))
+
+
+def why_inactive(tokens: OwnTokens, token: VerifiedToken) -> Reason:
+    """Why a token is not active; the two questions about it have one answer."""
+    reasons = set()
+    for check in (tokens.check_active, tokens.check_unrevoked):
+        with pytest.raises(CredentialRejected) as refused:
+            check(token)
+        reasons.add(refused.value.reason)
+    (reason,) = reasons
+    return reason
+
+
+def test_the_token_of_a_device_is_as_good_as_the_device(
+    tokens: OwnTokens, issuer: FakeIssuer, store: SqliteStore, clock: FrozenClock
+) -> None:
+    """R75, R76"""
+    token = device_token(tokens, issuer, clock)
+    assert why_inactive(tokens, token) is Reason.DEVICE_UNKNOWN
+    store.enroll(PHONE, code_hash=None, max_per_owner=None, now=NOW)
+    tokens.check_active(token)
+    store.replace_key(PHONE.client_id, expected="its-key", jwk={}, thumbprint="another", key_id=None)
+    assert why_inactive(tokens, token) is Reason.DEVICE_CHANGED
+    renewed = device_token(tokens, issuer, clock, cnf={"jkt": "another"})
+    tokens.check_active(renewed)
+    store.revoke_device(PHONE.client_id, NOW)
+    assert why_inactive(tokens, renewed) is Reason.DEVICE_REVOKED
+
+
+@pytest.mark.parametrize("confirmation", [None, {}, "its-key", {"jkt": 1}, {"jkt": "its-key", "x5t#S256": "x"}])
+def test_the_token_of_a_device_is_bound_to_its_key_and_to_nothing_else(
+    confirmation: object, tokens: OwnTokens, issuer: FakeIssuer, store: SqliteStore, clock: FrozenClock
+) -> None:
+    """R76"""
+    store.enroll(PHONE, code_hash=None, max_per_owner=None, now=NOW)
+    assert why_inactive(tokens, device_token(tokens, issuer, clock, cnf=confirmation)) is Reason.DEVICE_CHANGED
+
+
+def test_the_token_of_a_workload_needs_no_look_at_the_devices(
+    tokens: OwnTokens, issuer: FakeIssuer, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(SqliteStore, "read_device")
+    for client_id in ("prod:somebody", "dev:somebody", "dev-:x"):
+        tokens.check_active(device_token(tokens, issuer, clock, client_id=client_id, cnf={"jkt": "any"}))
 
 
 @pytest.fixture

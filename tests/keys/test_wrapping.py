@@ -1,6 +1,7 @@
 """Private keys at rest, and the master key that wraps them."""
 
 import base64
+import hmac
 import multiprocessing
 import os
 import stat
@@ -46,6 +47,23 @@ def test_a_previous_master_key_still_opens_and_the_current_one_wraps() -> None:
     both = MasterKeys(NEW, [OLD])
     assert same(both.unwrap(MasterKeys(OLD).wrap(private, **ENTRY), **ENTRY), private)
     assert same(MasterKeys(NEW).unwrap(both.wrap(private, **ENTRY), **ENTRY), private)
+
+
+def test_a_key_for_another_purpose_comes_from_each_master_key_and_says_nothing_of_it() -> None:
+    """RFC 5869: the same everywhere, another for each purpose, and the current one first."""
+    one, other = os.urandom(32), os.urandom(32)
+    derived = MasterKeys(one, [other]).derive("nonces of https://auth.test")
+    assert derived == MasterKeys(one, [other]).derive("nonces of https://auth.test")
+    assert derived[::-1] == MasterKeys(other, [one]).derive("nonces of https://auth.test")
+    assert [len(key) for key in derived] == [32, 32]
+    assert not {one, other, *MasterKeys(one).derive("something else")} & set(derived)
+    assert derived[0] == hkdf_of_one_block(one, b"nonces of https://auth.test")
+
+
+def hkdf_of_one_block(key: bytes, info: bytes) -> bytes:
+    """RFC 5869 sections 2.2 and 2.3, for 32 bytes and without a salt."""
+    extracted = hmac.digest(bytes(32), key, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")
 
 
 def test_another_master_key_does_not_open_and_the_error_names_the_key_and_a_remedy() -> None:

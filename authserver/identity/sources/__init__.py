@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from authserver.identity.source import SourceTable
+from authserver.identity.sources.device import DeviceTable
 from authserver.identity.sources.github import GitHubTable
 from authserver.identity.sources.kubernetes import KubernetesTable
 from authserver.identity.sources.oidc import OidcTable
 
 SOURCES: Final[Mapping[str, type[SourceTable]]] = {
+    "device": DeviceTable,
     "github": GitHubTable,
     "kubernetes": KubernetesTable,
     "oidc": OidcTable,

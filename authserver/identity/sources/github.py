@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
 from authserver.errors import CredentialRejected, Reason
-from authserver.identity.source import Attributes, Identified, SourceTable, attributes_at
+from authserver.identity.source import Attributes, Identified, JwtSourceTable, attributes_at
 from authserver.jose.verify import VerifiedClaims
 from authserver.model import NOTHING
 from authserver.table import Duration
@@ -36,7 +36,7 @@ _IDENTIFYING: Final = frozenset(
 _DANGEROUS_EVENT: Final = "pull_request_target"
 
 
-class GitHubTable(SourceTable):
+class GitHubTable(JwtSourceTable):
     """GitHub Actions workflows, of github.com unless ``issuer`` names an enterprise host."""
 
     default_algorithms: ClassVar[tuple[str, ...]] = ("RS256",)
@@ -70,11 +70,11 @@ class GitHubTable(SourceTable):
         return _IDENTIFYING
 
     def identify(self, verified: VerifiedClaims) -> Identified:
-        """See :meth:`SourceTable.identify`."""
+        """See :meth:`JwtSourceTable.identify`."""
         return Identified(_subject(verified), attributes_at(verified.claims, {name: (name,) for name in _ATTRIBUTES}))
 
     def named_only(self, attributes: Attributes) -> Mapping[str, str]:
-        """See :meth:`SourceTable.named_only`."""
+        """See :meth:`JwtSourceTable.named_only`."""
         return {"event_name": _DANGEROUS_EVENT} if _DANGEROUS_EVENT in attributes.get("event_name", ()) else NOTHING
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
 from authserver.errors import CredentialRejected, Reason
-from authserver.identity.source import Identified, SourceTable, attributes_at, claim_at
+from authserver.identity.source import Identified, JwtSourceTable, attributes_at, claim_at
 from authserver.jose.verify import VerifiedClaims
 
 _CLAIM: Final = "kubernetes.io"
@@ -22,7 +22,7 @@ _PATHS: Final[Mapping[str, tuple[str, ...]]] = {
 _IDENTIFYING: Final = frozenset(("namespace", "service_account", "service_account_uid"))
 
 
-class KubernetesTable(SourceTable):
+class KubernetesTable(JwtSourceTable):
     """A cluster whose service accounts are callers. The subject is ``system:serviceaccount:<namespace>:<name>``."""
 
     default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256", "ES384", "ES512")
@@ -47,7 +47,7 @@ class KubernetesTable(SourceTable):
         return _IDENTIFYING
 
     def identify(self, verified: VerifiedClaims) -> Identified:
-        """See :meth:`SourceTable.identify`."""
+        """See :meth:`JwtSourceTable.identify`."""
         return Identified(_subject(verified), attributes_at(verified.claims, _PATHS))
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from authserver.identity.source import Identified, SourceTable, attributes_at
+from authserver.identity.source import Identified, JwtSourceTable, attributes_at
 from authserver.jose.verify import VerifiedClaims
 from authserver.table import Strings
 
 
-class OidcTable(SourceTable):
+class OidcTable(JwtSourceTable):
     """An issuer of ID tokens (OpenID Connect Core section 2).
 
     ``attributes`` lists the claims that rules may match; a dotted name reaches into objects, unless a claim has
@@ -45,6 +45,6 @@ class OidcTable(SourceTable):
         return frozenset(("sub",)) & self.attribute_names or self.attribute_names
 
     def identify(self, verified: VerifiedClaims) -> Identified:
-        """See :meth:`SourceTable.identify`."""
+        """See :meth:`JwtSourceTable.identify`."""
         paths = {name: (name,) if name in verified.claims else tuple(name.split(".")) for name in self.attributes}
         return Identified(verified.text("sub"), attributes_at(verified.claims, paths))
