@@ -1,16 +1,17 @@
 """The whole configuration: all of it right, frozen, and in the words of the rooms that use it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from authserver.errors import ConfigurationError
-from authserver.identity.source import SourceTable
+from authserver.identity.source import JwtSourceTable, SourceTable
+from authserver.identity.sources.device import DeviceTable
 from authserver.model import Resource
 from authserver.policy.authorize import Policy
 from authserver.policy.expect import Expectation, ExpectTable
-from authserver.policy.rules import Rule
+from authserver.policy.rules import Rule, RuleTable
 from authserver.settings.builtin import built_in_resource, introspection_scope
 from authserver.settings.cross import CHECKS
 from authserver.settings.gather import Draft, Entry, gather, include_patterns
@@ -35,7 +36,7 @@ class Settings:
 
     ``resources`` are those of the file; :attr:`built_in` is one more.
 
-    ``rule_places`` says where the rule of each name stands.
+    ``rule_places`` says where the rule of each name stands, and ``expectation_places`` where the policy test.
 
     ``file`` is as it was named. ``base`` is its directory, absolute, which relative paths in it are relative to.
     """
@@ -53,6 +54,7 @@ class Settings:
     rules: tuple[Rule, ...]
     expectations: tuple[Expectation, ...]
     rule_places: Mapping[str, Place]
+    expectation_places: Mapping[str, Place]
     silences: tuple[Entry[SilenceTable], ...]
 
     @property
@@ -71,10 +73,20 @@ class Settings:
         return tuple(map(self._located, self.keys.previous_master_keys))
 
     @property
+    def jwt_sources(self) -> Mapping[str, JwtSourceTable]:
+        """The sources whose callers bring a JWT of another issuer, by name."""
+        return {name: table for name, table in self.sources.items() if isinstance(table, JwtSourceTable)}
+
+    @property
+    def device_sources(self) -> Mapping[str, DeviceTable]:
+        """The sources whose callers enrolled here, by name."""
+        return {name: table for name, table in self.sources.items() if isinstance(table, DeviceTable)}
+
+    @property
     def built_in(self) -> Resource:
         """Our own issuer as a resource."""
         names = (resource.name for resource in self.resources.values())
-        return built_in_resource(self.server.issuer, names, self.keys.algorithms[0])
+        return built_in_resource(self.server.issuer, names, self.device_sources, self.keys.algorithms[0])
 
     @property
     def introspectable(self) -> Mapping[str, str]:
@@ -126,9 +138,14 @@ def _freeze(path: Path, draft: Draft) -> Settings | None:
         sources=MappingProxyType(dict(draft.sources)),
         rules=tuple(entry.table.compile() for entry in draft.rules),
         expectations=tuple(_expectation(entry.table, draft) for entry in draft.expectations),
-        rule_places=MappingProxyType({entry.table.name: entry.place for entry in draft.rules}),
+        rule_places=_places(draft.rules),
+        expectation_places=_places(draft.expectations),
         silences=draft.silences,
     )
+
+
+def _places(entries: Iterable[Entry[RuleTable] | Entry[ExpectTable]]) -> Mapping[str, Place]:
+    return MappingProxyType({entry.table.name: entry.place for entry in entries})
 
 
 def _expectation(table: ExpectTable, draft: Draft) -> Expectation:

@@ -17,11 +17,22 @@ def introspection_scope(resource: str) -> str:
     return f"introspect:{resource}"
 
 
-def scopes(resources: Iterable[str]) -> frozenset[str]:
-    """Every scope there is at the built-in resource, when these are the names of the configured ones."""
-    return frozenset(map(introspection_scope, resources))
+def invitation_scope(source: str) -> str:
+    """The scope that lets a caller invite devices to ``[sources.<source>]``."""
+    return f"devices:invite:{source}"
 
 
-def built_in_resource(issuer: str, resources: Iterable[str], algorithm: str) -> Resource:
+def management_scope(source: str) -> str:
+    """The scope that lets a caller list and revoke the devices of ``[sources.<source>]``."""
+    return f"devices:manage:{source}"
+
+
+def scopes(resources: Iterable[str], device_sources: Iterable[str]) -> frozenset[str]:
+    """Every scope there is at the built-in resource, when these are the names of what is configured."""
+    guards = [guard(source) for source in device_sources for guard in (invitation_scope, management_scope)]
+    return frozenset((*map(introspection_scope, resources), *guards))
+
+
+def built_in_resource(issuer: str, resources: Iterable[str], device_sources: Iterable[str], algorithm: str) -> Resource:
     """The resource whose identifier is ``issuer``; its tokens are signed with ``algorithm``."""
-    return Resource(NAME, issuer, scopes(resources), default_scopes=(), algorithm=algorithm)
+    return Resource(NAME, issuer, scopes(resources, device_sources), default_scopes=(), algorithm=algorithm)

@@ -4,6 +4,10 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Final
 
+from authserver.identity.source import JwtSourceTable
+from authserver.identity.sources.device import DeviceTable
+from authserver.identity.sources.oidc import OidcTable
+from authserver.oauth import DEVICE_PREFIX
 from authserver.settings import builtin
 from authserver.settings.gather import Draft, Mention
 from authserver.settings.report import Report, shown
@@ -42,15 +46,22 @@ def check_resources(draft: Draft, report: Report) -> None:
 
 
 def check_sources(draft: Draft, report: Report) -> None:
-    """The issuer and audience of a token name one source."""
+    """The issuer and audience of a token name one source, and its issuer no device of ours."""
     owners: dict[tuple[str, str], str] = {}
-    for name, source in draft.sources.items():
+    jwt_sources = {name: table for name, table in draft.sources.items() if isinstance(table, JwtSourceTable)}
+    for name, source in jwt_sources.items():
         owner = owners.setdefault((source.issuer, source.audience), name)
         if owner != name:
             report.add(
                 draft.place.at("sources", name, "audience"),
                 f"is, with the same issuer, the audience of sources.{shown(owner)} too",
                 "Give each of them an audience of its own: the pair decides which source a token belongs to.",
+            )
+        if source.issuer.startswith(DEVICE_PREFIX):
+            report.add(
+                draft.place.at("sources", name, "issuer"),
+                f'begins with "{DEVICE_PREFIX}", as the names of the devices that enrol here do',
+                'Use an issuer with another name, such as "https://login.example.com".',
             )
 
 
@@ -82,7 +93,25 @@ def check_lifetimes(draft: Draft, report: Report) -> None:
             )
 
 
-CHECKS: Final = (check_addresses, check_resources, check_sources, check_mentions, check_lifetimes)
+def check_enrollment(draft: Draft, report: Report) -> None:
+    """Who may enrol a device is an issuer of ID tokens that exists."""
+    for name, source in draft.sources.items():
+        for position, other in enumerate(source.enroll_with if isinstance(source, DeviceTable) else ()):
+            place = draft.place.at("sources", name, "enroll_with", position)
+            if other not in draft.declared_sources:
+                report.unknown(place, "source", other, draft.declared_sources)
+            elif other in draft.sources and not isinstance(draft.sources[other], OidcTable):
+                report.add(place, 'is no source of type "oidc"', "Name one: only its ID tokens stand for a person.")
+
+
+CHECKS: Final = (
+    check_addresses,
+    check_resources,
+    check_sources,
+    check_enrollment,
+    check_mentions,
+    check_lifetimes,
+)
 """Every check, in the order in which its problems are listed."""
 
 
@@ -91,7 +120,7 @@ def _check_source(mention: Mention, draft: Draft, report: Report) -> None:
     if mention.source is not None and mention.source not in draft.declared_sources:
         report.unknown(place.at("source"), "source", mention.source, draft.declared_sources)
     for attribute in mention.attributes if source else ():
-        if source and attribute not in source.attribute_names:
+        if source and not source.knows(attribute):
             report.unknown(place.at(mention.key, attribute), "attribute", attribute, source.attribute_names)
 
 
@@ -110,5 +139,5 @@ def _scopes_by_identifier(draft: Draft) -> dict[str, Collection[str]]:
     """The scopes of every resource that is right by itself, and of the built-in one."""
     scopes: dict[str, Collection[str]] = {each.identifier: each.scopes for each in draft.resources.values()}
     if draft.server is not None:
-        scopes[draft.server.issuer] = builtin.scopes(draft.declared_resources)
+        scopes[draft.server.issuer] = builtin.scopes(draft.declared_resources, draft.declared_device_sources)
     return scopes

@@ -68,10 +68,10 @@ class Mention:
 class Draft:
     """Tables that are right by themselves. None stands for one that is not, and a named one is left out.
 
-    ``declared_sources``, ``declared_resources`` and ``declared_identifiers``, our issuer among these, hold what the
-    file declares, rightly or not, so that a rule is not blamed for somebody else's mistake. ``addresses`` and
-    ``mentions`` are taken from the file as it stands, so that they are checked even where something else in their table
-    is wrong.
+    ``declared_sources``, ``declared_device_sources`` among them, ``declared_resources`` and ``declared_identifiers``,
+    our issuer among these, hold what the file declares, rightly or not, so that a rule is not blamed for somebody
+    else's mistake. ``addresses`` and ``mentions`` are taken from the file as it stands, so that they are checked even
+    where something else in their table is wrong.
     """
 
     place: Place
@@ -87,6 +87,7 @@ class Draft:
     expectations: tuple[Entry[ExpectTable], ...]
     silences: tuple[Entry[SilenceTable], ...]
     declared_sources: frozenset[str]
+    declared_device_sources: frozenset[str]
     declared_resources: frozenset[str]
     declared_identifiers: frozenset[str]
     addresses: tuple[tuple[Place, str], ...]
@@ -129,6 +130,7 @@ def gather(main: Document, included: Iterable[Document], report: Report) -> Draf
         expectations=tuple(_listed(documents, "expect", ExpectTable, report)),
         silences=tuple(_listed(documents, "silence", SilenceTable, report)),
         declared_sources=frozenset(sources),
+        declared_device_sources=frozenset(name for name, raw in sources.items() if _text(raw, "type") == "device"),
         declared_resources=frozenset(resources),
         declared_identifiers=frozenset(
             (*_spelled(resources.values(), "identifier"), *_spelled([tables.get("server")], "issuer"))
@@ -181,6 +183,10 @@ def _addresses(place: Place, server: object, sources: Mapping[str, object]) -> I
     issuer = _text(server, "issuer")
     if issuer is not None:
         yield place.at("server", "issuer"), issuer
+    origins = server.get("allowed_origins") if isinstance(server, dict) else None
+    for position, origin in enumerate(origins if isinstance(origins, list) else []):
+        if isinstance(origin, str):
+            yield place.at("server", "allowed_origins", position), origin
     for name, raw in sources.items():
         jwks = raw.get("jwks") if isinstance(raw, dict) else None
         # Without a place of its own for keys they are found at the issuer; with one the issuer is only a name.

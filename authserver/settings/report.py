@@ -154,6 +154,7 @@ _MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
     "string_type": ("must be a string", 'Write it in quotes: "…".'),
     "string_too_short": ("must not be empty", "Write what it is, or remove the key if it has a default."),
     "int_type": ("must be a whole number", "Write digits without quotes."),
+    "greater_than_equal": ("must be at least {ge}", "Write a larger number."),
     "bool_type": ("must be true or false", "Write true or false, without quotes."),
     "literal_error": ("must be {expected}", "Write one of these, in quotes and spelled exactly so."),
     "tuple_type": _LIST,

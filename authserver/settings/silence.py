@@ -16,10 +16,14 @@ class Code(StrEnum):
     SEVERAL_WORKLOADS = "W102"
     GLOB_WIDE = "W103"
     RULE_UNUSED = "W104"
+    ATTRIBUTE_DOUBTFUL = "W105"
+    SELF_DECLARED = "W106"
+    DEVICES_INVITE = "W107"
 
     # Resources and sources
     RESOURCE_UNUSED = "W201"
     SOURCE_UNUSED = "W202"
+    ENROLLING_TOKEN_LASTS = "W203"
 
     # Keys
     MASTER_KEY_READABLE = "W301"

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 from authserver.oauth import LONGEST_LIFETIME
 from authserver.policy.rules import ScopeTokens, SomeScopeTokens, TokenLifetime
 from authserver.policy.target import is_absolute_uri
-from authserver.settings.urls import bind_address, network, own_issuer
+from authserver.settings.urls import bind_address, network, own_issuer, web_origin
 from authserver.table import IN_SECONDS, Duration, Keywords, Mistake, SecretReference, Strings, Table, different, within
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -95,6 +95,8 @@ Name = Annotated[str, AfterValidator(_name), Keywords({"pattern": f"^{NAME.patte
 OwnIssuer = Annotated[
     str, AfterValidator(own_issuer), Keywords({"pattern": "^[A-Za-z]+://[^?#@A-Z/]+(/[^?#]*[^?#/])?$"})
 ]
+Origin = Annotated[str, AfterValidator(web_origin), Keywords({"pattern": "^https?://[^/?#@*A-Z]+$"})]
+Origins = Annotated[tuple[Origin, ...], Field(strict=False), AfterValidator(different), Keywords({"uniqueItems": True})]
 Workers = Annotated[int, AfterValidator(_some_workers), Keywords({"minimum": 1})]
 
 
@@ -115,8 +117,10 @@ class ServerTable(Table):
     """How far clocks may differ."""
     trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
     """The proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Request-Id` headers are believed."""
+    allowed_origins: Origins = ()
+    """The origins of browser pages that may call `/token`, `/revoke`, `/register` and `/devices`, and read metadata."""
     insecure_allow_http: bool = False
-    """For a development machine: the issuer and the addresses of sources may be http, on loopback only."""
+    """For a development machine: the issuer, the addresses of sources and origins may be http, on loopback only."""
 
 
 class StoreTable(Table):

@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from authserver.table import Mistake
 
 _WRITE_URL: Final = 'Write an address such as "https://auth.example.com".'
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PLAIN: Final = frozenset(map(chr, range(0x21, 0x7F)))
 _PATH: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 
@@ -62,6 +63,21 @@ def refuse_plain_http(url: str, *, insecure_allow_http: bool) -> None:
         raise Mistake("must be https", "Use https, or set server.insecure_allow_http = true on a development machine.")
 
 
+def web_origin(origin: str) -> str:
+    """Check the origin of a web page: scheme, host and port, spelled as browsers send it (RFC 6454 section 6.2).
+
+    It is compared character by character, so that another spelling would never be met.
+
+    :raises Mistake: it is anything else.
+    """
+    if "*" in origin:
+        raise Mistake("has a *, and every origin is named by itself", 'Name each, such as "https://app.example.com".')
+    written = _origin(web_address(origin))
+    if origin != written:
+        raise Mistake("is not an origin as browsers write it", f'Write "{written}".')
+    return origin
+
+
 def bind_address(address: str) -> str:
     """Check an address to listen on: ``host:port``, an IPv6 host in brackets.
 
@@ -88,6 +104,21 @@ def network(text: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     if found.prefixlen == 0:
         raise Mistake("trusts every address there is", "Name the networks that your own proxies are in.")
     return found
+
+
+def _origin(address: SplitResult) -> str:
+    host = address.hostname or ""
+    if ":" in host:
+        host = f"[{_compressed(host)}]"
+    default = address.port in (None, _DEFAULT_PORTS[address.scheme])
+    return f"{address.scheme}://{host}" + ("" if default else f":{address.port}")
+
+
+def _compressed(host: str) -> str:
+    try:
+        return str(ipaddress.IPv6Address(host))
+    except ValueError as error:
+        raise Mistake("is not an http or https URL", _WRITE_URL) from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -33,6 +33,37 @@ def test_it_has_a_scope_for_each_resource_and_the_default_algorithm(tmp_path: Pa
     }
 
 
+def test_it_has_two_scopes_for_each_source_of_devices(tmp_path: Path) -> None:
+    devices = 'type = "device"'
+    settings = loaded(
+        tmp_path,
+        {
+            "sources.phones": devices,
+            "sources.laptops": devices,
+            "[allow]": asking("devices:invite:phones", "devices:manage:phones"),
+        },
+    )
+    assert settings.built_in.scopes == {
+        "introspect:images",
+        "devices:invite:phones",
+        "devices:manage:phones",
+        "devices:invite:laptops",
+        "devices:manage:laptops",
+    }
+    policy = settings.policy()
+    own = policy.resource((ISSUER,), ())
+    assert policy.authorize(CALLER, own, "devices:invite:phones").scope == ("devices:invite:phones",)
+    with pytest.raises(ScopeRefused) as refused:
+        policy.authorize(CALLER, own, "devices:invite:laptops")
+    assert refused.value.reason is Reason.SCOPE_NOT_ALLOWED
+
+
+def test_a_rule_for_devices_is_not_blamed_for_a_mistake_in_their_source(tmp_path: Path) -> None:
+    changes = {"sources.phones": 'type = "device"\nmax_per_owner = 0', "[allow]": asking("devices:manage:phones")}
+    (problem,) = problems(write(tmp_path, document(changes)))
+    assert problem.path == "sources.phones.max_per_owner"
+
+
 def test_it_exists_where_nothing_is_configured_and_nobody_is_admitted(tmp_path: Path) -> None:
     policy = load(write(tmp_path, f"[server]\n{SERVER}\n")).policy()
     own = policy.resource((ISSUER,), ())

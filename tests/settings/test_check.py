@@ -41,7 +41,7 @@ def broken(tmp_path: Path) -> Path:
 def test_the_example_loads_as_it_stands_and_its_policy_tests_pass() -> None:
     result = run(EXAMPLE)
     assert result.exit_code == 0
-    assert "environment production, 13 policy tests, 0 failed" in result.output
+    assert "environment production, 21 policy tests, 0 failed" in result.output
 
 
 def test_a_good_configuration_is_exit_0(good: Path) -> None:
@@ -132,5 +132,5 @@ def test_every_policy_test_of_the_example_is_needed(tmp_path: Path) -> None:
         write(tmp_path, cases[1] + cases[2], f"policies/{file.name}")
     result = run(write(tmp_path, text))
     assert result.exit_code == 1
-    assert "13 policy tests, 6 failed" in result.output
+    assert "21 policy tests, 10 failed" in result.output
     assert "denied, no rule is about this source and this resource" in result.output

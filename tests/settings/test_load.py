@@ -2,6 +2,7 @@
 
 import dataclasses
 import ipaddress
+import json
 import os
 from pathlib import Path
 
@@ -150,7 +151,38 @@ def test_a_policy_test_knows_what_a_rule_must_spell_out(tmp_path: Path) -> None:
 
 def test_an_issuer_whose_keys_are_elsewhere_is_only_a_name(tmp_path: Path) -> None:
     changed = SOURCE.replace("https://cluster.example.com", "api") + '\njwks = { file = "cluster-jwks.json" }'
-    assert loaded(tmp_path, {"sources.cluster": changed}).sources["cluster"].issuer == "api"
+    assert loaded(tmp_path, {"sources.cluster": changed}).jwt_sources["cluster"].issuer == "api"
+
+
+def test_origins_are_as_browsers_spell_them(tmp_path: Path) -> None:
+    written = ["https://app.example.com", "https://app.example.com:8443", "http://localhost:3000", "http://[::1]"]
+    lines = f"{SERVER}\ninsecure_allow_http = true\nallowed_origins = {json.dumps(written)}"
+    assert loaded(tmp_path, {"server": lines}).server.allowed_origins == tuple(written)
+    assert loaded(tmp_path, {}).server.allowed_origins == ()
+
+
+def test_devices_are_a_source_of_their_own(tmp_path: Path) -> None:
+    company = 'type = "oidc"\nissuer = "https://login.example.com"\naudience = "https://auth.example.com"'
+    phones = 'type = "device"\nmax_per_owner = 2\nenrollment_code_lifetime = "1d"\nenroll_with = ["company"]'
+    settings = loaded(
+        tmp_path, {"sources.company": company, "sources.phones": phones, "sources.laptops": 'type = "device"'}
+    )
+    assert set(settings.sources) == {"cluster", "company", "phones", "laptops"}
+    assert set(settings.jwt_sources) == {"cluster", "company"}
+    assert set(settings.device_sources) == {"phones", "laptops"}
+    chosen, usual = settings.device_sources["phones"], settings.device_sources["laptops"]
+    assert (chosen.max_per_owner, chosen.enrollment_code_lifetime, chosen.enroll_with) == (2, 86400, ("company",))
+    assert (usual.max_per_owner, usual.enrollment_code_lifetime, usual.enroll_with) == (5, 600, ())
+    assert not usual.require_nonce
+
+
+def test_rules_match_devices_by_whatever_an_invitation_gives(tmp_path: Path) -> None:
+    changes = {"sources.phones": 'type = "device"'}
+    for table, lines in (("[allow]", RULE), ("[expect]", EXPECT)):
+        changes[table] = lines.replace('"cluster"', '"phones"').replace('namespace = "media"', 'role_2 = "kiosk"')
+    settings = loaded(tmp_path, changes)
+    assert [expectation.run(settings.policy()).passed for expectation in settings.expectations] == [True]
+    assert settings.expectation_places["media reads"].path == "expect[0]"
 
 
 def test_an_identifier_is_any_string(tmp_path: Path) -> None:

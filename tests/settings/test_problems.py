@@ -38,6 +38,10 @@ def expect(old: str, new: str) -> dict[str, str]:
     return {"[expect]": changed(EXPECT, old, new)}
 
 
+def device(lines: str) -> dict[str, str]:
+    return {"sources.phones": f'type = "device"\n{lines}'}
+
+
 MATCH = 'match = { namespace = "media" }'
 
 CASES = {
@@ -75,6 +79,53 @@ CASES = {
     "a proxy that is everybody": (
         server('trusted_proxies = ["10.0.0.0/8", "::/0"]'), "server.trusted_proxies[1]",
         "trusts every address there is"),
+    "an origin that is everybody's": (
+        server('allowed_origins = ["*"]'), "server.allowed_origins[0]",
+        "has a *, and every origin is named by itself"),
+    "an origin with a star for a host": (
+        server('allowed_origins = ["https://*.example.com"]'), "server.allowed_origins[0]",
+        "has a *, and every origin is named by itself"),
+    "an origin that is no URL": (
+        server('allowed_origins = ["null"]'), "server.allowed_origins[0]", "is not an http or https URL"),
+    "an origin of another kind": (
+        server('allowed_origins = ["app://localhost"]'), "server.allowed_origins[0]", "is not an http or https URL"),
+    "an origin with a user": (
+        server('allowed_origins = ["https://me@a.example.com"]'), "server.allowed_origins[0]",
+        "carries a user name or password"),
+    "an origin with a slash at the end": (
+        server('allowed_origins = ["https://b.example.com", "https://a.example.com/"]'), "server.allowed_origins[1]",
+        "is not an origin as browsers write it"),
+    "an origin with a path": (
+        server('allowed_origins = ["https://a.example.com/app"]'), "server.allowed_origins[0]",
+        "is not an origin as browsers write it"),
+    "an origin with a query": (
+        server('allowed_origins = ["https://a.example.com?"]'), "server.allowed_origins[0]",
+        "is not an origin as browsers write it"),
+    "an origin with capital letters": (
+        server('allowed_origins = ["https://A.example.com"]'), "server.allowed_origins[0]",
+        "is not an origin as browsers write it"),
+    "an origin with the port that browsers leave out": (
+        server('allowed_origins = ["https://a.example.com:443"]'), "server.allowed_origins[0]",
+        "is not an origin as browsers write it"),
+    "an origin with a long address": (
+        server('allowed_origins = ["https://[0:0::1]"]'), "server.allowed_origins[0]",
+        "is not an origin as browsers write it"),
+    "an origin with an address that is none": (
+        server('allowed_origins = ["https://[v1.a:b]"]'), "server.allowed_origins[0]", "is not an http or https URL"),
+    "an origin over http": (
+        server('allowed_origins = ["http://a.example.com"]'), "server.allowed_origins[0]", "must be https"),
+    "an origin over http on loopback": (
+        server('allowed_origins = ["http://localhost:3000"]'), "server.allowed_origins[0]", "must be https"),
+    "an origin over http that is not on loopback": (
+        server('allowed_origins = ["http://a.example.com"]\ninsecure_allow_http = true'),
+        "server.allowed_origins[0]",
+        "must be https"),
+    "an origin twice": (
+        server('allowed_origins = ["https://a.example.com", "https://a.example.com"]'), "server.allowed_origins",
+        "names something twice"),
+    "an origin that is no string": (server("allowed_origins = [7]"), "server.allowed_origins[0]", "must be a string"),
+    "one origin without its list": (
+        server('allowed_origins = "https://a.example.com"'), "server.allowed_origins", "must be a list"),
     "an include that matches nothing": (server('include = ["no/*.toml"]'), "server.include[0]", "matches no file"),
     "an include that is absolute": (
         server('include = ["/etc/*.toml"]'), "server.include[0]", "is not a pattern for files"),
@@ -179,6 +230,33 @@ CASES = {
         source("audience", 'max_age = "0s"\naudience'), "sources.cluster.max_age", 'must be between "1s" and "3650d"'),
     "two sources for the same tokens": (
         {"sources.b": SOURCE}, "sources.b.audience", "is, with the same issuer, the audience of sources.cluster too"),
+    "a source whose issuer is spelled like a device": (
+        source('issuer = "https://cluster.example.com"', 'issuer = "dev_"\njwks = { file = "x" }'),
+        "sources.cluster.issuer",
+        'begins with "dev_", as the names of the devices that enrol here do'),
+    "devices with an issuer": (
+        device('issuer = "https://login.example.com"'), "sources.phones.issuer", "unknown key 'issuer'"),
+    "owners without devices": (device("max_per_owner = 0"), "sources.phones.max_per_owner", "must be at least 1"),
+    "codes that can be used for too long": (
+        device('enrollment_code_lifetime = "2d"'), "sources.phones.enrollment_code_lifetime",
+        'must be between "1s" and "1d"'),
+    "devices that nobody can enrol": (
+        device('enroll_with = ["compani"]'), "sources.phones.enroll_with[0]", "unknown source 'compani'"),
+    "devices that a workload enrols": (
+        device('enroll_with = ["cluster"]'), "sources.phones.enroll_with[0]", 'is no source of type "oidc"'),
+    "devices that enrol devices": (
+        device('enroll_with = ["phones"]'), "sources.phones.enroll_with[0]", 'is no source of type "oidc"'),
+    "devices that are enrolled twice": (
+        device('enroll_with = ["a", "a"]'), "sources.phones.enroll_with", "names something twice"),
+    "an attribute that no invitation can give": (
+        device("") | rule('source = "cluster"\nmatch = { namespace', 'source = "phones"\nmatch = { Platform'),
+        "allow[0].match.Platform",
+        "unknown attribute 'Platform'; did you mean 'platform'?"),
+    "a scope for the devices of a source that has none": (
+        rule('resource = "https://images.example.com"\nscope = ["images:read"]',
+             'resource = "https://auth.example.com"\nscope = ["devices:invite:cluster"]'),
+        "allow[0].scope[0]",
+        "unknown scope 'devices:invite:cluster'"),
     "a rule that admits everyone": (
         rule(MATCH, "match = {}"), "allow[0].match", "is empty, so the rule would admit every caller of its source"),
     "a rule without a match": (rule(MATCH, ""), "allow[0].match", "is missing"),
@@ -248,9 +326,23 @@ def test_a_source_without_audience_does_not_load(tmp_path: Path) -> None:
     assert [each.path for each in problems(write(tmp_path, text))] == ["sources.cluster.audience"]
 
 
+@pytest.mark.parametrize(
+    ("origin", "written"),
+    [
+        ("https://a.example.com/", "https://a.example.com"),
+        ("HTTPS://A.example.com:443/app?x", "https://a.example.com"),
+        ("https://a.example.com:08443", "https://a.example.com:8443"),
+        ("https://[0:0::1]:8443", "https://[::1]:8443"),
+    ],
+)
+def test_an_origin_in_another_spelling_is_given_in_its_own(origin: str, written: str, tmp_path: Path) -> None:
+    problem = only_problem(tmp_path, server(f'allowed_origins = ["{origin}"]'))
+    assert problem.remedy == f'Write "{written}".'
+
+
 def test_the_types_of_source_that_exist_are_listed(tmp_path: Path) -> None:
     problem = only_problem(tmp_path, source('"kubernetes"', '"gitlab"'))
-    assert problem.remedy == "Use one of: github, kubernetes, oidc."
+    assert problem.remedy == "Use one of: device, github, kubernetes, oidc."
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from authserver.identity.source import JwksTable, SourceTable
+from authserver.identity.source import JwksTable, JwtSourceTable, SourceTable
 from authserver.identity.sources import SOURCES
 from authserver.policy.expect import ExpectTable
 from authserver.policy.rules import RuleTable
@@ -33,6 +33,7 @@ SECTIONS: dict[str, type[Table]] = {
     "`[telemetry]`": tables.TelemetryTable,
     "`[resources.<name>]`": tables.ResourceTable,
     "`[sources.<name>]`": SourceTable,
+    "Sources of identity tokens": JwtSourceTable,
     "Where the keys of a source are": JwksTable,
     "`[[allow]]`": RuleTable,
     "`[[expect]]`": ExpectTable,
@@ -50,13 +51,13 @@ DOCUMENTED = {title: sections(body, 3) for title, body in sections(REFERENCE.rea
 
 
 def settings_of(title: str) -> dict[str, FieldInfo]:
-    if title in SECTIONS:
-        return dict(SECTIONS[title].model_fields)
-    common = SourceTable.model_fields
+    """The settings that a section has entries for: those of its table that are not told elsewhere already."""
+    table = OF_TYPE.get(title) or SECTIONS[title]
+    told = [common.model_fields for common in (JwtSourceTable, SourceTable) if common in table.__mro__[1:]]
     return {
         name: field
-        for name, field in OF_TYPE[title].model_fields.items()
-        if name not in common or (name != "type" and field.default != common[name].default)
+        for name, field in table.model_fields.items()
+        if not any(name in each for each in told) or (name != "type" and field.default != told[0][name].default)
     }
 
 
@@ -102,12 +103,14 @@ def test_every_entry_says_the_type_and_the_default_that_holds(title: str, name: 
 @pytest.mark.parametrize(("title", "name"), ENTRIES)
 def test_every_example_is_one_that_loads(title: str, name: str) -> None:
     model = OF_TYPE.get(title) or SECTIONS[title]
-    model = SOURCES["kubernetes"] if model is SourceTable else model
+    model = SOURCES["kubernetes"] if model in (SourceTable, JwtSourceTable) else model
     example = parsed(entry(title, name, "Example"))
     assert name in example
     required = {} if title in ("References to secrets", "Where the keys of a source are") else required_of(title)
-    if title in OF_TYPE:
-        required |= {**required_of("`[sources.<name>]`"), "type": title.split("`")[1]}
+    if issubclass(model, JwtSourceTable):
+        required |= required_of("Sources of identity tokens")
+    if issubclass(model, SourceTable):
+        required |= {"type": title.split("`")[1] if title in OF_TYPE else "kubernetes"}
     report = Report()
     report.read(model, {**required, **example}, Place("reference", title))
     assert not report.problems
@@ -130,12 +133,12 @@ def parsed(example: str) -> dict[str, Any]:
     return table
 
 
-@pytest.mark.parametrize("kind", ["github", "kubernetes"])
+@pytest.mark.parametrize("kind", ["device", "github", "kubernetes"])
 def test_the_attributes_of_a_type_are_listed(kind: str) -> None:
     text = REFERENCE.read_text("utf-8").partition(f"## Sources of type `{kind}`")[2].partition("##")[0]
     listed = set(re.findall(r"`([a-z_]+)`", re.split(r"\.\s", text.partition("Attributes: ")[2])[0]))
-    table = SOURCES[kind].model_validate({"type": kind, "issuer": "https://i.example.com", "audience": "a"})
-    assert listed == table.attribute_names
+    given = {"issuer": "https://i.example.com", "audience": "a"} if issubclass(SOURCES[kind], JwtSourceTable) else {}
+    assert listed == SOURCES[kind].model_validate({"type": kind, **given}).attribute_names
 
 
 def test_the_types_of_source_are_listed() -> None:

@@ -14,8 +14,12 @@ _PRODUCTION: Final = frozenset(("production", "prod"))
 
 
 def unused_tables(settings: Settings) -> Iterator[Advice]:
-    """Resources and sources that no rule names. A rule in audit mode counts: somebody is working on it."""
+    """Resources and sources that no rule names. A rule in audit mode counts: somebody is working on it.
+
+    A source whose ID tokens enrol devices is used for that.
+    """
     resources, sources = ({rule.resource for rule in settings.rules}, {rule.source for rule in settings.rules})
+    sources.update(name for table in settings.device_sources.values() for name in table.enroll_with)
     for resource in settings.resources.values():
         if resource.identifier not in resources:
             remedy = "Write a rule that grants its scopes, or remove it."
