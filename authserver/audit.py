@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from authserver.errors import Fact, Reason, Refused, Unavailable
-from authserver.model import AccessToken, Authorization, Resource, Subject, TokenRequest
+from authserver.model import AccessToken, Authorization, Device, Invitation, Resource, Subject, TokenRequest
 from authserver.oauth import Grant
 
 _LOGGED_CHARACTERS: Final = 500
@@ -63,10 +63,59 @@ _PRESENTED: Final = {
 }
 """Members of an event, and the claims of the presented token that they come from."""
 
-Observed = TypeVar("Observed", Decision, Presented)
+
+@dataclass(slots=True)
+class AboutDevice:
+    """A request that makes a device, changes or ends one, or invites one.
+
+    ``caller`` is the ``sub`` of the owner or operator who asks, once known; a device that asks for itself has none.
+    ``found`` is what is known of the device or the invitation by now.
+    """
+
+    request_id: str
+    address: str
+    caller: str | None = None
+    found: Mapping[str, Any] = field(default_factory=dict)
+    unverified_source: str | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str | None:
+        """The device source, or else the source that the caller's credential claims to be from."""
+        source: str | None = self.found.get("source", self.unverified_source)
+        return source
+
+    def candidate(self, device: Device) -> None:
+        """Note what a device would become that has no name yet."""
+        self.found = {name: getattr(device, name) for name in _CANDIDATE}
+
+    def device(self, device: Device) -> None:
+        """Note which device it is about."""
+        self.found = {name: getattr(device, name) for name in _DEVICE}
+
+    def invitation(self, invitation: Invitation) -> None:
+        """Note what was given out."""
+        self.found = {name: getattr(invitation, name) for name in _INVITATION}
+
+    def members(self) -> Mapping[str, Any]:
+        """What the event says of it."""
+        unverified = None if "source" in self.found else self.unverified_source
+        return {"unverified_source": unverified, "caller": self.caller, **self.found}
+
+
+_CANDIDATE: Final = ("source", "owner", "thumbprint")
+_DEVICE: Final = (
+    "source", "owner", "client_id", "sub", "thumbprint", "platform", "model", "app_id", "app_version", "attestation",
+)  # fmt: skip
+_INVITATION: Final = ("source", "owner", "platform", "expires_at")
+
+Observed = TypeVar("Observed", Decision, Presented, AboutDevice)
 
 Observe = Callable[[Decision, str, Reason | None], None]
 """Told of each decision about a token once it is on record: the decision, its outcome, and why it was not issued."""
+
+ObserveEnrollment = Callable[[AboutDevice, str, Reason | None], None]
+"""Told of each enrolment once it is on record, in the same way."""
 
 
 class Audit:
@@ -79,9 +128,11 @@ class Audit:
         environment: str,
         clock: Callable[[], float],
         observe: Observe = lambda _decision, _outcome, _reason: None,
+        observe_enrollment: ObserveEnrollment = lambda _enrollment, _outcome, _reason: None,
     ) -> None:
         self._write = write
         self._tell = observe
+        self._tell_enrollment = observe_enrollment
         self._environment = environment
         self._clock = clock
 
@@ -105,6 +156,29 @@ class Audit:
         :raises Unavailable: ``audit_unwritable``.
         """
         return self._observe("introspection", Presented(request_id, address), None)
+
+    def enrollment(self, request_id: str, address: str) -> AbstractContextManager[AboutDevice]:
+        """Observe one device that wants to be enrolled, and write its event, whichever way it ends.
+
+        :raises Unavailable: ``audit_unwritable``.
+        """
+        return self._observe("enrollment", AboutDevice(request_id, address), "enrolled")
+
+    def invitation(self, request_id: str, address: str) -> AbstractContextManager[AboutDevice]:
+        """Observe one request for an invitation, and write its event, whichever way it ends.
+
+        :raises Unavailable: ``audit_unwritable``.
+        """
+        return self._observe("invitation", AboutDevice(request_id, address), "invited")
+
+    def device(self, request_id: str, address: str, success: str | None) -> AbstractContextManager[AboutDevice]:
+        """Observe one request about devices that are enrolled; its event has the outcome ``success`` if it is done.
+
+        None is for a question: an answer decides nothing, so only one that is refused leaves an event.
+
+        :raises Unavailable: ``audit_unwritable``.
+        """
+        return self._observe("device", AboutDevice(request_id, address), success)
 
     @contextmanager
     def _observe(self, name: str, observed: Observed, success: str | None) -> Iterator[Observed]:
@@ -137,18 +211,20 @@ class Audit:
             "outcome": outcome,
             "reason": reason.value if reason else None,
             **observed.members(),
-            "facts": {name: _bounded(fact) for name, fact in {**observed.facts, **facts}.items()},
+            "facts": {name: _bounded(fact) for name, fact in {**observed.facts, **facts}.items() if fact is not None},
         }
         try:
             self._write({name: value for name, value in event.items() if value not in (None, {}, ())})
         except OSError as error:
-            self._tell_of(observed, "unavailable", Reason.AUDIT_UNWRITABLE)
+            self._tell_of(name, observed, "unavailable", Reason.AUDIT_UNWRITABLE)
             raise Unavailable(Reason.AUDIT_UNWRITABLE) from error
-        self._tell_of(observed, outcome, reason)
+        self._tell_of(name, observed, outcome, reason)
 
-    def _tell_of(self, observed: Observed, outcome: str, reason: Reason | None) -> None:
+    def _tell_of(self, name: str, observed: object, outcome: str, reason: Reason | None) -> None:
         if isinstance(observed, Decision):
             self._tell(observed, outcome, reason)
+        elif isinstance(observed, AboutDevice) and name == "enrollment":
+            self._tell_enrollment(observed, outcome, reason)
 
 
 def _bounded(fact: Fact) -> Fact:

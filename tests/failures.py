@@ -1,18 +1,23 @@
 """A token request for every reason that one can be refused or put off for.
 
-They are for the configuration of :mod:`tests.served` with the loopback as a trusted proxy and ``UNREACHABLE`` added.
+They are for the configuration of :mod:`tests.served` with the loopback as a trusted proxy, and ``UNREACHABLE`` and
+``DEVICES`` added.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
 from authserver.endpoints.http import MAX_BODY
 from authserver.errors import Reason
+from authserver.model import Device
+from authserver.store.sqlite import SqliteStore
 from authserver.testing import FakeIssuer
 from tests import leaks
+from tests.devices import PHONES, DeviceKey, token_form
 from tests.served import ASSERTION_TYPE, AUDIENCE, BEARER_GRANT, IMAGES, exchange_form
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -36,6 +41,22 @@ resource = "{IMAGES}"
 scope = ["images:read"]
 """
 
+DEVICES: Final = (
+    PHONES.format(phones="")
+    + """
+[sources.tablets]
+type = "device"
+require_nonce = true
+
+[[allow]]
+name = "tablets-of-alice"
+source = "tablets"
+match = { owner = "alice" }
+resource = "https://images.example.com"
+scope = ["images:read"]
+"""
+)
+
 ELSEWHERE: Final[Mapping[Reason, str]] = {
     Reason.HEADER_REPEATED: "WSGI joins what is repeated into one value, which is refused for what it says",
     Reason.ISSUER_WRONG: "a token of another issuer has another source, or none",
@@ -44,6 +65,26 @@ ELSEWHERE: Final[Mapping[Reason, str]] = {
     Reason.CREDENTIAL_REPEATED: "only at a resource server",
     Reason.SCOPE_INSUFFICIENT: "only at a resource server",
     Reason.KEYS_UNAVAILABLE: "only at a resource server",
+    Reason.NOT_JSON: "only when a device enrols or is invited",
+    Reason.JSON_MALFORMED: "only when a device enrols or is invited",
+    Reason.PROOF_TOKEN_WRONG: "a proof for the token endpoint names no token",
+    Reason.PROOF_MEMORY_FULL: "only at a resource server",
+    Reason.PROOF_UNEXPECTED: "only where a token of ours is presented",
+    Reason.SENDER_UNPROVEN: "only where a token of ours is presented",
+    Reason.CODE_MALFORMED: "only when a device enrols",
+    Reason.CODE_UNKNOWN: "only when a device enrols",
+    Reason.CODE_EXPIRED: "only when a device enrols",
+    Reason.CODE_USED: "only when a device enrols",
+    Reason.INVITATION_MISMATCH: "only when a device enrols",
+    Reason.ENROLLMENT_NOT_ALLOWED: "only when a device enrols",
+    Reason.METADATA_MALFORMED: "only when a device enrols",
+    Reason.METADATA_UNSUPPORTED: "only when a device enrols",
+    Reason.KEY_UNSUITABLE: "only when a device enrols",
+    Reason.KEY_ENROLLED_BEFORE: "only when a device enrols",
+    Reason.TOO_MANY_DEVICES: "only when a device enrols",
+    Reason.ATTESTATION_UNSUPPORTED: "only when a device enrols",
+    Reason.DEVICE_CHANGED: "only where a token of ours is presented, or a device changes its key",
+    Reason.REKEY_NOT_ALLOWED: "only when a device changes its key",
     Reason.TOO_MANY_FAILURES: "changes the answer, and the decision keeps the reason of the failure",
     Reason.STORE_UNAVAILABLE: "needs a store that is away: tests/endpoints/test_outages.py",
     Reason.NO_ACTIVE_KEY: "needs a ring without keys: tests/endpoints/test_outages.py",
@@ -67,7 +108,38 @@ def _form(fields: Mapping[str, str] | list[tuple[str, str]], *headers: tuple[str
     return Asked(urlencode(fields).encode(), headers, **rest)
 
 
-def failures(cluster: FakeIssuer, identity: str) -> dict[Reason, Asked]:
+class Devices:
+    """Three devices of alice: one as it should be, one that was revoked, and one of which a nonce is wanted."""
+
+    def __init__(self, issuer: str) -> None:
+        self.issuer = issuer
+        self.good, self.revoked, self.strict = (f"dev_{letter * 22}" for letter in "grs")
+        self.keys = {client_id: DeviceKey() for client_id in (self.good, self.revoked, self.strict)}
+
+    def enroll(self, database: Path) -> None:
+        """Put them into the store of a server."""
+        store = SqliteStore(database, create=False)
+        for client_id, key in self.keys.items():
+            source = "tablets" if client_id == self.strict else "phones"
+            device = Device(
+                client_id, source, f"{source}:owner/alice", "alice", key.jwk, key.thumbprint, created_at=time.time()
+            )
+            store.enroll(device, code_hash=None, max_per_owner=None, now=time.time())
+        store.revoke_device(self.revoked, time.time())
+        store.close()
+
+    def proof(self, client_id: str, **claims: object) -> tuple[str, str]:
+        """The header with a proof for the token endpoint."""
+        members = {"method": "POST", "url": f"{self.issuer}/token", **claims}
+        return ("DPoP", self.keys[client_id].proof(**members))  # type: ignore[arg-type]
+
+    def asks(self, client_id: str, *headers: tuple[str, str], iss: str | None = None) -> Asked:
+        """A token request with a good assertion; ``iss`` is of whom it is said to be."""
+        who = iss or client_id
+        return _form(token_form(who, self.keys[client_id].assertion(who, self.issuer)), *headers)
+
+
+def failures(cluster: FakeIssuer, identity: str, devices: Devices) -> dict[Reason, Asked]:
     """The requests. ``identity`` is a good token of the service account that has rules."""
     return {
         **_of_the_request(identity),
@@ -76,6 +148,8 @@ def failures(cluster: FakeIssuer, identity: str) -> dict[Reason, Asked]:
         **_of_the_token(cluster),
         **_of_its_claims(cluster),
         **_of_the_rules(cluster, identity),
+        **_of_the_proof(identity, devices),
+        **_of_the_device(devices),
     }
 
 
@@ -170,8 +244,37 @@ def _of_the_rules(cluster: FakeIssuer, identity: str) -> dict[Reason, Asked]:
         Reason.SCOPE_MALFORMED: _form({**good, "scope": 'images:read "'}),
         Reason.SCOPE_UNKNOWN: _form({**good, "scope": "images:paint"}),
         Reason.SCOPE_NOT_ALLOWED: _form({**good, "scope": "images:write"}),
-        Reason.PROOF_UNSUPPORTED: _form(good, ("DPoP", "x")),
         Reason.PROOF_MISSING: _form(bound),
+    }
+
+
+def _of_the_proof(identity: str, devices: Devices) -> dict[Reason, Asked]:
+    good, (_, proof) = exchange_form(identity), devices.proof(devices.good)
+    _, other = devices.proof(devices.good)
+    forged = f"{proof.rpartition('.')[0]}.{other.rpartition('.')[2]}"
+
+    def claiming(**claims: object) -> Asked:
+        return _form(good, devices.proof(devices.good, **claims))
+
+    return {
+        Reason.PROOF_REPEATED: _form(good, ("DPoP", f"{proof},{other}")),
+        Reason.PROOF_MALFORMED: _form(good, ("DPoP", "x")),
+        Reason.PROOF_SIGNATURE_WRONG: _form(good, ("DPoP", leaks.handled(forged))),
+        Reason.PROOF_METHOD_WRONG: claiming(method="GET"),
+        Reason.PROOF_ADDRESS_WRONG: claiming(url=f"{devices.issuer}/other"),
+        Reason.PROOF_TIME_WRONG: claiming(iat=1),
+        Reason.NONCE_WRONG: claiming(nonce="none-of-ours"),
+        Reason.PROOF_REPLAYED: _form(good, ("DPoP", proof)),  # which is good the first time
+    }
+
+
+def _of_the_device(devices: Devices) -> dict[Reason, Asked]:
+    good = devices.good
+    return {
+        Reason.PROOF_KEY_WRONG: devices.asks(good, devices.proof(devices.strict)),
+        Reason.NONCE_MISSING: devices.asks(devices.strict, devices.proof(devices.strict)),
+        Reason.DEVICE_UNKNOWN: devices.asks(good, devices.proof(good), iss=f"dev_{'u' * 22}"),
+        Reason.DEVICE_REVOKED: devices.asks(devices.revoked, devices.proof(devices.revoked)),
     }
 
 

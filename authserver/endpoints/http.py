@@ -11,6 +11,9 @@ from authserver.errors import Reason, RequestMalformed
 MAX_BODY: Final = 64 * 1024
 """The longest body that is read, in bytes. A host hands on at most one byte more, so that excess is noticed."""
 
+CLIENT_ID: Final = "<client_id>"
+"""The last segment of a route's path where that names a device."""
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -19,7 +22,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived. ``peer`` is the address of the other end of the connection, ``query`` what follows the ``?``."""
+    """What arrived. ``peer`` is the address of the other end of the connection, ``query`` what follows the ``?``.
+
+    ``client_id`` is the last segment of the path, where the route has :data:`CLIENT_ID` there. Nobody has verified it.
+    """
 
     method: str
     request_id: str
@@ -27,6 +33,7 @@ class Request:
     query: str = ""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+    client_id: str = ""
 
     def header(self, name: str) -> str | None:
         """The value of a header that may appear once.
@@ -57,7 +64,10 @@ Endpoint = Callable[[Request], Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint and where it is mounted. ``path`` is absolute on the host, the issuer's own path included."""
+    """An endpoint and where it is mounted. ``path`` is absolute on the host, the issuer's own path included.
+
+    Its last segment may be :data:`CLIENT_ID`, which any one is that is not empty.
+    """
 
     path: str
     method: str

@@ -8,9 +8,11 @@ from authserver.endpoints import respond
 from authserver.endpoints.bearer import BearerCallers
 from authserver.endpoints.http import Request, Response, TrustedProxies
 from authserver.endpoints.params import read_form
+from authserver.endpoints.proofs import Proofs
 from authserver.errors import (
     CredentialMissing,
     CredentialRejected,
+    ProofRejected,
     Reason,
     Refused,
     RequestMalformed,
@@ -18,7 +20,7 @@ from authserver.errors import (
     Unavailable,
 )
 from authserver.keys.recognize import OwnTokens
-from authserver.oauth import BEARER, DPOP
+from authserver.oauth import BEARER, DPOP, INTROSPECTION_PATH, JKT
 from authserver.resource.challenge import Requirement
 from authserver.resource.token import VerifiedToken
 
@@ -37,12 +39,14 @@ class IntrospectionEndpoint:
         callers: BearerCallers,
         tokens: OwnTokens,
         introspectable: Mapping[str, str],
+        proofs: Proofs,
         audit: Audit,
         proxies: TrustedProxies,
     ) -> None:
         self._callers = callers
         self._tokens = tokens
         self._introspectable = dict(introspectable)
+        self._proofs = proofs
         self._audit = audit
         self._proxies = proxies
         self._requirement = Requirement(any_of=tuple(self._introspectable))
@@ -52,17 +56,17 @@ class IntrospectionEndpoint:
         try:
             with self._audit.introspection(request.request_id, self._proxies.client_address(request)) as event:
                 self._proxies.refuse_plain_http(request)
-                caller = self._callers.authenticate(request)
+                caller = self._callers.authenticate(request, INTROSPECTION_PATH)
                 event.claims = caller.claims
                 audiences = self._audiences(caller)
                 token = self._active(_asked_about(request), audiences)
-        except (CredentialMissing, CredentialRejected, ScopeInsufficient) as refused:
-            return self._callers.challenge(refused, self._requirement)
+        except (CredentialMissing, CredentialRejected, ProofRejected, ScopeInsufficient) as refused:
+            return self._callers.challenge(request, refused, self._requirement)
         except Refused as refused:
             return respond.refused(request, refused, None)
         except Unavailable as unavailable:
             return respond.unavailable(request, unavailable)
-        return _described(token)
+        return self._proofs.with_nonce(request, _described(token))
 
     def _audiences(self, caller: VerifiedToken) -> frozenset[str]:
         """The resources whose tokens this caller may ask about."""
@@ -93,5 +97,5 @@ def _described(token: VerifiedToken | None) -> Response:
     document: dict[str, Any] = {"active": token is not None}
     if token is not None:
         document |= {name: token.claims[name] for name in _CLAIMS if name in token.claims}
-        document["token_type"] = DPOP if "jkt" in token.claims.get("cnf", {}) else BEARER
+        document["token_type"] = DPOP if JKT in token.claims.get("cnf", {}) else BEARER
     return respond.json_response(200, document, *respond.NO_STORE)

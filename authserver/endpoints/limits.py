@@ -1,4 +1,7 @@
-"""A limit on failures for each address. What succeeds is never limited: many workloads share one address."""
+"""A limit on failures for each address.
+
+What succeeds is not limited, for many workloads share one address; but what could be guessed is not even looked at.
+"""
 
 import math
 import threading
@@ -33,10 +36,20 @@ class FailureLimit:
 
         :raises TooManyFailures: there were too many from this address, so this one is answered differently.
         """
-        if self._rate is None or self._limiter.hit(self._rate, address):
-            return
-        reset = self._limiter.get_window_stats(self._rate, address).reset_time
-        raise TooManyFailures(max(1, math.ceil(reset - self._clock())), because=refused) from refused
+        if self._rate is not None and not self._limiter.hit(self._rate, address):
+            raise self._exceeded(self._rate, address, refused) from refused
+
+    def check(self, address: str) -> None:
+        """Check that an address may have another answer, before it gets one that could be guessed at.
+
+        :raises TooManyFailures: there were as many failures from this address as there may be.
+        """
+        if self._rate is not None and not self._limiter.test(self._rate, address):
+            raise self._exceeded(self._rate, address, None)
+
+    def _exceeded(self, rate: RateLimitItem, address: str, refused: Refused | None) -> TooManyFailures:
+        reset = self._limiter.get_window_stats(rate, address).reset_time
+        return TooManyFailures(max(1, math.ceil(reset - self._clock())), because=refused)
 
 
 class BoundedStorage(Storage):

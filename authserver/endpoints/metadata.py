@@ -9,11 +9,14 @@ from authserver.endpoints.http import Request, Response
 from authserver.jose.jwk import ASYMMETRIC
 from authserver.oauth import (
     BEARER,
+    DPOP,
+    DPOP_ALGORITHMS,
     INTROSPECTION_PATH,
     JWKS_PATH,
     METADATA_PATH,
     OPENID_METADATA_PATH,
     PROTECTED_RESOURCE_PATH,
+    REGISTRATION_PATH,
     REVOCATION_PATH,
     TOKEN_PATH,
     Grant,
@@ -25,10 +28,13 @@ _CACHED: Final = ("Cache-Control", "public, max-age=300")
 
 
 class MetadataEndpoint:
-    """The document that says where everything is. It comes from configuration alone (RFC 8414 section 3.3)."""
+    """The document that says where everything is. It comes from configuration alone (RFC 8414 section 3.3).
 
-    def __init__(self, issuer: str, algorithms: Sequence[str]) -> None:
-        self._response = respond.json_response(200, document(issuer, algorithms), _CACHED)
+    ``enrolls`` says whether there is a source that devices can enrol at.
+    """
+
+    def __init__(self, issuer: str, algorithms: Sequence[str], *, enrolls: bool) -> None:
+        self._response = respond.json_response(200, document(issuer, algorithms, enrolls=enrolls), _CACHED)
 
     def __call__(self, request: Request) -> Response:
         """Answer with the document."""
@@ -48,13 +54,14 @@ class OwnResourceEndpoint:
         return self._response
 
 
-def document(issuer: str, algorithms: Sequence[str]) -> dict[str, Any]:
+def document(issuer: str, algorithms: Sequence[str], *, enrolls: bool) -> dict[str, Any]:
     """Authorization server metadata (RFC 8414 section 2), with what OpenID Connect Discovery section 3 adds.
 
     There is no authorization endpoint and there are no ID tokens; ``response_types_supported`` and the two members
     after it are what federating clouds, Vault and Kubernetes insist on.
     """
     base = issuer.rstrip("/")
+    registration = {"registration_endpoint": base + REGISTRATION_PATH} if enrolls else {}
     return {
         "issuer": issuer,
         "token_endpoint": base + TOKEN_PATH,
@@ -66,8 +73,11 @@ def document(issuer: str, algorithms: Sequence[str]) -> dict[str, Any]:
         "grant_types_supported": [grant.value for grant in Grant],
         "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": sorted(ASYMMETRIC),
+        **registration,
+        "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),  # RFC 9449 section 5.1
         "introspection_endpoint": base + INTROSPECTION_PATH,
-        "introspection_endpoint_auth_methods_supported": [BEARER],  # section 2: an access token type is a method here
+        # Section 2: an access token type is a method here.
+        "introspection_endpoint_auth_methods_supported": [BEARER, DPOP],
         "revocation_endpoint": base + REVOCATION_PATH,
         "revocation_endpoint_auth_methods_supported": ["none"],  # left out, it would mean client_secret_basic
     }

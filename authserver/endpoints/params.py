@@ -54,18 +54,30 @@ def read_form(request: Request) -> Form:
     media_type = (request.header("content-type") or "").partition(";")[0].strip().lower()
     if media_type != FORM:
         raise RequestMalformed(Reason.NOT_A_FORM)
+    return _form(request.body)
+
+
+def read_query(request: Request) -> Form:
+    """Read the query of a request that asks for something and changes nothing; it is spelled like a form.
+
+    :raises RequestMalformed: it is malformed, or a parameter appears twice.
+    """
+    return _form(request.query.encode("latin-1"))
+
+
+def _form(raw: bytes) -> Form:
     fields: dict[str, list[str]] = {}
-    for name, value in _pairs(request.body):
+    for name, value in _pairs(raw):
         fields.setdefault(name, []).append(value)
     if any(len(values) > 1 and name not in _REPEATABLE for name, values in fields.items()):
         raise RequestMalformed(Reason.PARAMETER_REPEATED)
     return Form({name: present for name, values in fields.items() if (present := [value for value in values if value])})
 
 
-def _pairs(body: bytes) -> list[tuple[str, str]]:
+def _pairs(raw: bytes) -> list[tuple[str, str]]:
     try:
         pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS
+            raw.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS
         )
     except ValueError as error:  # includes UnicodeDecodeError
         raise RequestMalformed(Reason.FORM_MALFORMED) from error

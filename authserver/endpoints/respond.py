@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from authserver.endpoints.http import Request, Response
@@ -9,8 +10,12 @@ from authserver.errors import (
     CallerNotAdmitted,
     ClientAuthenticationRefused,
     CredentialRejected,
+    DeviceAbsent,
     GrantUnsupported,
+    MetadataRefused,
+    NonceWanted,
     ProofRejected,
+    Reason,
     Refused,
     RequestMalformed,
     ScopeRefused,
@@ -18,7 +23,7 @@ from authserver.errors import (
     TooManyFailures,
     Unavailable,
 )
-from authserver.oauth import ErrorCode, Grant
+from authserver.oauth import DPOP_NONCE, ErrorCode, Grant
 
 NO_STORE: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))  # RFC 6749 section 5.1
 
@@ -31,12 +36,27 @@ DESCRIPTIONS: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.INVALID_SCOPE: "The scope is missing, malformed, unknown, or more than the rules allow.",
     ErrorCode.INVALID_TARGET: "Exactly one known resource must be named by resource or audience.",
     ErrorCode.INVALID_DPOP_PROOF: "The DPoP proof is missing where it is required, or it is not accepted.",
+    ErrorCode.USE_DPOP_NONCE: "The DPoP proof must carry the nonce of the DPoP-Nonce header.",
+    ErrorCode.INVALID_CLIENT_METADATA: "The device cannot be registered as it describes itself.",
+    ErrorCode.INVALID_TOKEN: "The enrolment code, the token or the device is not accepted.",
     ErrorCode.SLOW_DOWN: "Too many failures from this address. Try again later.",
     ErrorCode.TEMPORARILY_UNAVAILABLE: "Something this answer depends on is away. Try again later.",
     ErrorCode.SERVER_ERROR: "The server failed. The operator can look up the request_id.",
     ErrorCode.NOT_FOUND: "There is nothing at this path.",
 }
 """What the caller is told, chosen by the error code alone (RFC 6749 section 5.2: only %x20-21 / %x23-5B / %x5D-7E)."""
+
+METADATA_DESCRIPTIONS: Final[Mapping[Reason, str]] = {
+    Reason.METADATA_MALFORMED: "A member of the client metadata is missing, malformed or too long.",
+    Reason.METADATA_UNSUPPORTED: "The client metadata asks for something that a device cannot have.",
+    Reason.INVITATION_MISMATCH: "The device is not the one that was invited: its platform or its source is another.",
+    Reason.KEY_UNSUITABLE: "The jwks must hold one public key, on P-256 or Ed25519, without private members.",
+    Reason.KEY_ENROLLED_BEFORE: "This key was enrolled before. Make a new one.",
+    Reason.TOO_MANY_DEVICES: "The owner has as many devices as are allowed. Revoke one first.",
+    Reason.REKEY_NOT_ALLOWED: "Devices of this source keep their key. Enrol again to have another.",
+    Reason.ATTESTATION_UNSUPPORTED: "Attestations of this format are not accepted. Leave it out.",
+}
+"""What a device is told of what it says of itself, which is its own to mend: constant words for each reason."""
 
 # RFC 8693 section 2.2.2; RFC 7523 sections 3.1 and 3.2.
 _CREDENTIAL_REJECTED: Final[Mapping[Grant, tuple[int, ErrorCode]]] = {
@@ -54,7 +74,10 @@ _BY_CLASS: Final[Mapping[type[Refused], tuple[int, ErrorCode]]] = {
     GrantUnsupported: (400, ErrorCode.UNSUPPORTED_GRANT_TYPE),
     TargetRefused: (400, ErrorCode.INVALID_TARGET),
     ScopeRefused: (400, ErrorCode.INVALID_SCOPE),
+    NonceWanted: (400, ErrorCode.USE_DPOP_NONCE),
     ProofRejected: (400, ErrorCode.INVALID_DPOP_PROOF),
+    MetadataRefused: (400, ErrorCode.INVALID_CLIENT_METADATA),
+    DeviceAbsent: (404, ErrorCode.NOT_FOUND),
     TooManyFailures: (429, ErrorCode.SLOW_DOWN),
 }
 
@@ -65,21 +88,32 @@ def json_response(status: int, document: Mapping[str, Any], *headers: tuple[str,
     return Response(status, (("Content-Type", "application/json"), *headers), body)
 
 
-def error_response(request: Request, status: int, code: ErrorCode, *headers: tuple[str, str]) -> Response:
+def with_nonce(response: Response, nonce: str) -> Response:
+    """The same answer, with a nonce for the caller's next proof (RFC 9449 section 8.2)."""
+    return replace(response, headers=(*response.headers, (DPOP_NONCE, nonce)))
+
+
+def error_response(
+    request: Request, status: int, code: ErrorCode, *headers: tuple[str, str], description: str | None = None
+) -> Response:
     """An error of RFC 6749 section 5.2, with the request's id for the operator to look up."""
-    document = {"error": code.value, "error_description": DESCRIPTIONS[code], "request_id": request.request_id}
+    said = description or DESCRIPTIONS[code]
+    document = {"error": code.value, "error_description": said, "request_id": request.request_id}
     return json_response(status, document, *NO_STORE, *headers)
 
 
 def refused(request: Request, error: Refused, grant: Grant | None) -> Response:
-    """The answer of the token endpoint to a request it refuses."""
+    """The answer of an endpoint to a request it refuses; ``grant`` is that of a token request."""
     status, code = _status_and_code(error, grant)
     headers: list[tuple[str, str]] = []
     if isinstance(error, TooManyFailures):
         headers.append(("Retry-After", str(error.retry_after)))
+    if isinstance(error, NonceWanted):
+        headers.append((DPOP_NONCE, error.nonce))
     if isinstance(error, ClientAuthenticationRefused) and error.scheme is not None:
         headers.append(("WWW-Authenticate", f'{error.scheme} realm="token"'))
-    return error_response(request, status, code, *headers)
+    description = METADATA_DESCRIPTIONS.get(error.reason) if isinstance(error, MetadataRefused) else None
+    return error_response(request, status, code, *headers, description=description)
 
 
 def unavailable(request: Request, error: Unavailable) -> Response:

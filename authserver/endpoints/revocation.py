@@ -1,4 +1,4 @@
-"""``POST /revoke``: whoever holds a token may take it back (RFC 7009)."""
+"""``POST /revoke``: whoever holds a token may take it back (RFC 7009), and the key too where it is bound to one."""
 
 from collections.abc import Collection
 from typing import Final
@@ -7,9 +7,13 @@ from authserver.audit import Audit
 from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response, TrustedProxies
 from authserver.endpoints.params import read_form
+from authserver.endpoints.proofs import Proofs
 from authserver.endpoints.secrets import refuse_client_assertion, refuse_secrets
 from authserver.errors import CredentialRejected, ProofRejected, Reason, Refused, Unavailable
+from authserver.identity.possession import Proven
+from authserver.jose.dpop import check_key, check_token
 from authserver.keys.recognize import OwnTokens
+from authserver.oauth import REVOCATION_PATH
 from authserver.resource.token import VerifiedToken
 
 _DONE: Final = Response(200, respond.NO_STORE)
@@ -18,12 +22,16 @@ _DONE: Final = Response(200, respond.NO_STORE)
 class RevocationEndpoint:
     """The revocation endpoint (RFC 7009 section 2). One request, one decision, one audit event.
 
-    The token is its own proof, so no client authentication is asked for. ``audiences`` are all there are.
+    The token is its own proof, so no client authentication is asked for; only one that is bound to a key needs the
+    proof of that key. ``audiences`` are all there are.
     """
 
-    def __init__(self, tokens: OwnTokens, audiences: Collection[str], audit: Audit, proxies: TrustedProxies) -> None:
+    def __init__(
+        self, tokens: OwnTokens, audiences: Collection[str], proofs: Proofs, audit: Audit, proxies: TrustedProxies
+    ) -> None:
         self._tokens = tokens
         self._audiences = frozenset(audiences)
+        self._proofs = proofs
         self._audit = audit
         self._proxies = proxies
 
@@ -35,21 +43,38 @@ class RevocationEndpoint:
                 form = read_form(request)
                 refuse_secrets(request, form)
                 refuse_client_assertion(form)
-                token = self._tokens.verify(form.required("token"), self._audiences)
+                unverified_token = form.required("token")
+                # Before the token is, so that a bad proof is refused whatever the token turns out to be.
+                proven = self._proofs.read(request, REVOCATION_PATH)
+                token = self._tokens.verify(unverified_token, self._audiences)
                 event.claims = token.claims
-                _refuse_bound(request, token)
+                _check_sender(token, unverified_token, proven)
+                if proven is not None:
+                    self._proofs.spend(proven)
                 self._tokens.revoke(token)
         except CredentialRejected:
-            return _DONE
+            return self._proofs.with_nonce(request, _DONE)
         except Refused as refused:
             return respond.refused(request, refused, None)
         except Unavailable as unavailable:
             return respond.unavailable(request, unavailable)
-        return _DONE
+        return self._proofs.with_nonce(request, _DONE)
 
 
-def _refuse_bound(request: Request, token: VerifiedToken) -> None:
-    """A token that is bound to a key needs the proof of that key, which this server does not read yet."""
+def _check_sender(token: VerifiedToken, unverified_token: str, proven: Proven | None) -> None:
+    """Check that who sends a bound token has its key, and that a proof that names a token names this one.
+
+    :raises ProofRejected: otherwise.
+    """
     if "cnf" in token.claims:
-        offered = request.header_values("dpop")
-        raise ProofRejected(Reason.PROOF_UNSUPPORTED if offered else Reason.PROOF_MISSING)
+        _check_bound(token.thumbprint, proven)
+    if proven is not None and "ath" in proven.proof.claims:
+        check_token(proven.proof, unverified_token)
+
+
+def _check_bound(thumbprint: str | None, proven: Proven | None) -> None:
+    if thumbprint is None:
+        raise ProofRejected(Reason.SENDER_UNPROVEN)  # it is bound to something that no proof here proves
+    if proven is None:
+        raise ProofRejected(Reason.PROOF_MISSING)
+    check_key(proven.proof, thumbprint)

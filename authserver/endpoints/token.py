@@ -12,6 +12,7 @@ from authserver.endpoints.secrets import refuse_client_assertion, refuse_secrets
 from authserver.errors import (
     ClientAuthenticationRefused,
     GrantUnsupported,
+    NonceWanted,
     Reason,
     Refused,
     RequestMalformed,
@@ -48,6 +49,8 @@ class TokenEndpoint:
     def _limited(self, request: Request, decision: Decision) -> Response:
         try:
             return self._decide(request, decision)
+        except NonceWanted:
+            raise  # the first half of a conversation, and no failure
         except Refused as refused:
             self._limit.count(decision.address, refused)
             raise
@@ -59,7 +62,13 @@ class TokenEndpoint:
         decision.grant = grant = _grant(form)
         credential = _CREDENTIALS[grant](form)
         token = self._issuance.issue(_asked(request, decision.address, form, grant, credential), decision)
-        return _issued(token, form, grant)
+        return self._with_nonce(_issued(token, form, grant), request)
+
+    def _with_nonce(self, response: Response, request: Request) -> Response:
+        """Who proved a key gets a nonce for its next proof (RFC 9449 section 8.2)."""
+        if not request.header_values("dpop"):
+            return response
+        return respond.with_nonce(response, self._issuance.nonce())
 
 
 def _asked(request: Request, address: str, form: Form, grant: Grant, credential: Credential) -> TokenRequest:
@@ -112,7 +121,7 @@ def _client_assertion(form: Form) -> Credential:
         raise ClientAuthenticationRefused(Reason.CLIENT_AUTHENTICATION_MISSING)
     if form.one("client_assertion_type") != CLIENT_ASSERTION_JWT:
         raise ClientAuthenticationRefused(Reason.CLIENT_ASSERTION_TYPE_UNKNOWN)
-    return Credential(assertion, form.one("client_id"))
+    return Credential(assertion, form.one("client_id"), authenticates_client=True)
 
 
 def _issued(token: AccessToken, form: Form, grant: Grant) -> Response:

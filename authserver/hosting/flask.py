@@ -34,11 +34,11 @@ def create_app(service: Service) -> flask.Flask:
     return app
 
 
-def _view(service: Service, route: Route) -> Callable[[], flask.Response]:
-    def view() -> flask.Response:
+def _view(service: Service, route: Route) -> Callable[..., flask.Response]:
+    def view(client_id: str = "") -> flask.Response:
         service.ensure_running()
         try:
-            request = _request(service, flask.request, _body(flask.request))
+            request = _request(service, flask.request, _body(flask.request), client_id)
         except OSError:
             return _refused(service, respond.malformed)
         with _serving(service, route.path, request) as served:
@@ -63,7 +63,7 @@ def _answer(endpoint: Endpoint, request: Request) -> Response:
         return respond.server_error(request)
 
 
-def _request(service: Service, incoming: flask.Request, body: bytes) -> Request:
+def _request(service: Service, incoming: flask.Request, body: bytes, client_id: str = "") -> Request:
     peer = incoming.remote_addr or ""
     offered = incoming.environ.get("HTTP_X_REQUEST_ID")
     return Request(
@@ -73,6 +73,7 @@ def _request(service: Service, incoming: flask.Request, body: bytes) -> Request:
         query=incoming.query_string.decode("latin-1"),
         headers=tuple(incoming.headers.items()),
         body=body,
+        client_id=client_id,
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 from urllib.parse import urlsplit
@@ -10,32 +10,37 @@ from urllib.parse import urlsplit
 from authserver.audit import Audit
 from authserver.endpoints import metadata
 from authserver.endpoints.bearer import BearerCallers
+from authserver.endpoints.cors import share
 from authserver.endpoints.health import ReadyEndpoint, livez
 from authserver.endpoints.http import Endpoint, Route, TrustedProxies
 from authserver.endpoints.introspection import IntrospectionEndpoint
 from authserver.endpoints.jwks import JwksEndpoint
 from authserver.endpoints.limits import FailureLimit
+from authserver.endpoints.proofs import Proofs
 from authserver.endpoints.revocation import RevocationEndpoint
 from authserver.endpoints.token import TokenEndpoint
 from authserver.errors import ConfigurationError
 from authserver.housekeeping import Housekeeping, Task, attempt
 from authserver.identity.authenticate import Identity
+from authserver.identity.devices import DeviceCallers
+from authserver.identity.possession import Possession
 from authserver.identity.source import JwtSource
 from authserver.issuance import Issuance
-from authserver.jose.jwks import RemoteKeySet
+from authserver.jose.nonce import Nonces
 from authserver.jose.verify import Keys
 from authserver.keys.mint import Minter
-from authserver.keys.overdue import RotationAlarm
 from authserver.keys.recognize import OwnTokens, RingKeys
 from authserver.keys.rotate import KeyRing
 from authserver.keys.schedule import Plan
 from authserver.keys.wrapping import MasterKeys, load_master_key
 from authserver.oauth import INTROSPECTION_PATH, JWKS_PATH, REVOCATION_PATH, TOKEN_PATH
+from authserver.server.background import degraded, housekeeping
+from authserver.server.devices import device_routes
 from authserver.server.key_sets import key_fetch, open_key_sets
 from authserver.settings import Settings
 from authserver.store.health import StoreHealth
 from authserver.store.onlooker import SqliteOnlooker
-from authserver.store.ports import ReplayStore
+from authserver.store.ports import DeviceReader, Onlooker, ReplayStore, RingStore
 from authserver.store.sqlite import SqliteStore
 from authserver.telemetry import audit_writer
 from authserver.telemetry.observer import Telemetry
@@ -43,17 +48,12 @@ from authserver.telemetry.observer import Telemetry
 REREAD_EVERY: Final = 1.0
 """Seconds between two looks at the key ring in the store."""
 
-CHECK_EVERY: Final = 2.0
-"""Seconds between two attempts to begin a write in the store, so that readiness can tell."""
-
-SWEEP_EVERY: Final = 60.0
-"""Seconds between two clearings of what the replay memory no longer needs."""
-
 Clock = Callable[[], float]
 
 __all__ = [
     "Service",
     "build",
+    "build_devices",
     "build_sources",
     "key_fetch",
     "load_master_keys",
@@ -124,25 +124,30 @@ def build(
     """
     store = open_store(settings)
     health = StoreHealth(store)
-    ring = open_ring(settings, store, clock, master_keys)
+    keys = master_keys or load_master_keys(settings)
+    ring = open_ring(settings, store, clock, keys)
     telemetry = Telemetry(settings)
     attempt(Task("ring", REREAD_EVERY, ring.refresh), telemetry.metrics.background_failed, fatal=ConfigurationError)
     key_sets = open_key_sets(settings, clock, telemetry.metrics.key_set_fetched)
     sources = build_sources(settings, key_sets)
     issuer = settings.server.issuer
-    issuance = Issuance(Identity(sources.values(), store), settings.policy(), Minter(issuer, ring, clock), clock=clock)
-    stream = audit_stream or open(1, "wb", buffering=0, closefd=False)  # noqa: SIM115 (standard output)
-    audit = Audit(audit_writer(stream), environment=settings.server.environment, clock=clock, observe=telemetry.decided)
+    identity = Identity(sources.values(), store, build_devices(settings, store))
+    possession = _possession(settings, keys, store)
+    issuance = _issuance(settings, identity, possession, ring, clock)
+    audit = _audit(settings, telemetry, clock, audit_stream)
     proxies = TrustedProxies(settings.server.trusted_proxies)
     token = TokenEndpoint(issuance, audit, FailureLimit(settings.limits.failures, clock=clock), proxies)
-    own_tokens = OwnTokens(issuer, RingKeys(ring), store, clock=clock, skew=settings.server.clock_skew)
-    ready = ReadyEndpoint(lambda: bool(ring.ready(clock())), lambda: _degraded(settings, ring, health, key_sets, clock))
+    own_tokens = OwnTokens(issuer, RingKeys(ring), store, store, clock=clock, skew=settings.server.clock_skew)
+    proofs = Proofs(issuer, possession, clock)
+    callers = BearerCallers(issuer, own_tokens, proofs)
+    ready = ReadyEndpoint(lambda: bool(ring.ready(clock())), lambda: degraded(settings, ring, health, key_sets, clock))
     return Service(
         routes=(
             *_routes(settings, token, JwksEndpoint(ring, clock=clock), ready),
-            *_routes_about_tokens(settings, own_tokens, audit, proxies),
+            *_routes_about_tokens(settings, own_tokens, callers, proofs, audit, proxies),
+            *device_routes(settings, store, identity, callers, proofs, audit, proxies, clock=clock),
         ),
-        housekeeping=_housekeeping(settings, ring, store, health, list(key_sets.values()), telemetry, clock),
+        housekeeping=housekeeping(plan(settings), ring, store, health, list(key_sets.values()), telemetry, clock),
         ring=ring,
         store=store,
         proxies=proxies,
@@ -151,13 +156,19 @@ def build(
 
 
 def build_sources(settings: Settings, keys: Mapping[str, Keys]) -> dict[str, JwtSource]:
-    """Every source of identity, by its name."""
+    """Every source of identity tokens, by its name."""
     skew = settings.server.clock_skew
-    return {name: JwtSource(name, table, keys[name], skew) for name, table in settings.sources.items()}
+    return {name: JwtSource(name, table, keys[name], skew) for name, table in settings.jwt_sources.items()}
 
 
-def open_onlooker(settings: Settings) -> ReplayStore:
-    """What the store remembers of single use, for who must change nothing in it."""
+def build_devices(settings: Settings, devices: DeviceReader) -> DeviceCallers:
+    """Who enrolled at a device source."""
+    server = settings.server
+    return DeviceCallers(server.issuer, settings.device_sources, devices, skew=server.clock_skew)
+
+
+def open_onlooker(settings: Settings) -> Onlooker:
+    """What the store remembers, for who must change nothing in it."""
     return SqliteOnlooker(settings.store_path)
 
 
@@ -167,7 +178,7 @@ def open_store(settings: Settings) -> SqliteStore:
 
 
 def open_ring(
-    settings: Settings, store: SqliteStore, clock: Clock = time.time, master_keys: MasterKeys | None = None
+    settings: Settings, store: RingStore, clock: Clock = time.time, master_keys: MasterKeys | None = None
 ) -> KeyRing:
     """The key ring that is in the store, not read yet. It is never begun here.
 
@@ -207,75 +218,59 @@ def plan(settings: Settings) -> Plan:
     )
 
 
+def _possession(settings: Settings, keys: MasterKeys, replay: ReplayStore) -> Possession:
+    skew = settings.server.clock_skew
+    return Possession(replay, Nonces(keys.derive(f"dpop nonce {settings.server.issuer}"), skew=skew), skew=skew)
+
+
+def _issuance(settings: Settings, identity: Identity, possession: Possession, ring: KeyRing, clock: Clock) -> Issuance:
+    issuer = settings.server.issuer
+    minter, url = Minter(issuer, ring, clock), issuer.rstrip("/") + TOKEN_PATH
+    return Issuance(identity, possession, settings.policy(), minter, url=url, clock=clock)
+
+
+def _audit(settings: Settings, telemetry: Telemetry, clock: Clock, stream: BinaryIO | None) -> Audit:
+    """The audit log; it goes to standard output unless it is given another way."""
+    return Audit(
+        audit_writer(stream or open(1, "wb", buffering=0, closefd=False)),
+        environment=settings.server.environment,
+        clock=clock,
+        observe=telemetry.decided,
+        observe_enrollment=telemetry.metrics.enrolled,
+    )
+
+
 def _routes(settings: Settings, token: Endpoint, jwks: Endpoint, ready: Endpoint) -> tuple[Route, ...]:
     issuer = settings.server.issuer
     below = urlsplit(issuer).path.rstrip("/")
-    described = metadata.MetadataEndpoint(issuer, settings.keys.algorithms)
-    return (
+    described = metadata.MetadataEndpoint(issuer, settings.keys.algorithms, enrolls=bool(settings.device_sources))
+    for_pages = (
         Route(below + TOKEN_PATH, "POST", token),
         Route(below + JWKS_PATH, "GET", jwks),
         *(Route(path, "GET", described) for path in metadata.paths(issuer)),
+    )
+    return (
+        *share(for_pages, settings.server.allowed_origins),
         Route(below + "/livez", "GET", livez),
         Route(below + "/readyz", "GET", ready),
     )
 
 
 def _routes_about_tokens(
-    settings: Settings, tokens: OwnTokens, audit: Audit, proxies: TrustedProxies
+    settings: Settings,
+    tokens: OwnTokens,
+    callers: BearerCallers,
+    proofs: Proofs,
+    audit: Audit,
+    proxies: TrustedProxies,
 ) -> tuple[Route, ...]:
     """For those who hold a token of ours: may it still be used, and may it not be used any more."""
     issuer, introspectable = settings.server.issuer, settings.introspectable
     below = urlsplit(issuer).path.rstrip("/")
-    callers = BearerCallers(issuer, tokens)
-    introspection = IntrospectionEndpoint(callers, tokens, introspectable, audit, proxies)
-    revocation = RevocationEndpoint(tokens, (*introspectable.values(), issuer), audit, proxies)
+    introspection = IntrospectionEndpoint(callers, tokens, introspectable, proofs, audit, proxies)
+    revocation = RevocationEndpoint(tokens, (*introspectable.values(), issuer), proofs, audit, proxies)
     return (
         Route(below + INTROSPECTION_PATH, "POST", introspection),
-        Route(below + REVOCATION_PATH, "POST", revocation),
+        *share([Route(below + REVOCATION_PATH, "POST", revocation)], settings.server.allowed_origins),
         Route(metadata.own_resource_path(issuer), "GET", metadata.OwnResourceEndpoint(issuer)),
     )
-
-
-def _housekeeping(
-    settings: Settings,
-    ring: KeyRing,
-    store: SqliteStore,
-    health: StoreHealth,
-    key_sets: Sequence[RemoteKeySet],
-    telemetry: Telemetry,
-    clock: Clock,
-) -> tuple[Housekeeping, ...]:
-    alarm = RotationAlarm(ring, plan(settings), clock)
-    telemetry.watch(ring, alarm, health, clock)
-
-    def refresh_key_sets() -> None:
-        now = clock()
-        for key_set in key_sets:
-            key_set.refresh_if_due(now)
-
-    tasks = (
-        Task("ring", REREAD_EVERY, ring.refresh),
-        Task("alarm", REREAD_EVERY, alarm.check),
-        Task("key_sets", REREAD_EVERY, refresh_key_sets),
-        Task("metrics", REREAD_EVERY, telemetry.exporter.ensure_serving),
-    )
-    # Apart, because a store that is busy answers late, and the ring must be read on time all the same. What was used is
-    # kept for an hour longer than it must be, in case the clock is found to have been ahead.
-    slow = (
-        Task("store", CHECK_EVERY, health.check),
-        Task("sweep", SWEEP_EVERY, lambda: store.sweep(clock() - 3600)),
-    )
-    failed = telemetry.metrics.background_failed
-    return Housekeeping(tasks, failed=failed), Housekeeping(slow, failed=failed)
-
-
-def _degraded(
-    settings: Settings, ring: KeyRing, health: StoreHealth, key_sets: Mapping[str, RemoteKeySet], clock: Clock
-) -> list[str]:
-    """What does not work at the moment, in words from a closed set and the configuration's own names."""
-    now = clock()
-    able = ring.ready(now)
-    degraded = [f"algorithm:{algorithm}" for algorithm in settings.keys.algorithms if algorithm not in able]
-    if not health.is_good:
-        degraded.append("store")
-    return degraded + [f"source:{name}" for name, keys in key_sets.items() if keys.status(now).last_error is not None]

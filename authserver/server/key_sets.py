@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from authserver.identity.source import JwksTable, SourceTable
+from authserver.identity.source import JwksTable, JwtSourceTable
 from authserver.jose.discovery import Discovery, openid_metadata_url
 from authserver.jose.fetch import Endpoint, Fetched, Fetcher
 from authserver.jose.jwks import RemoteKeySet
@@ -20,11 +20,11 @@ def open_key_sets(
         name: RemoteKeySet(
             key_fetch(table, settings), table.allowed_algorithms, clock=clock, on_fetch=partial(fetched, name)
         )
-        for name, table in settings.sources.items()
+        for name, table in settings.jwt_sources.items()
     }
 
 
-def key_fetch(table: SourceTable, settings: Settings) -> Callable[[], Fetched]:
+def key_fetch(table: JwtSourceTable, settings: Settings) -> Callable[[], Fetched]:
     """How the keys of a source are had: by discovery at its issuer, from an address, or from a file.
 
     What it returns raises :class:`Unavailable` when they cannot be had.

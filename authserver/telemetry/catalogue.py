@@ -32,6 +32,12 @@ DECISIONS: Final = Metric(
     ("source", "resource", "grant", "outcome", "reason"),
     "Decisions, one for each audit event.",
 )
+ENROLLMENTS: Final = Metric(
+    "authserver_enrollments_total",
+    "counter",
+    ("source", "outcome", "reason"),
+    "Devices that wanted to be enrolled, one for each audit event.",
+)
 TOKEN_SECONDS: Final = Metric(
     "authserver_token_seconds", "histogram", ("outcome",), "Seconds from a token request's body to its answer."
 )
@@ -59,6 +65,7 @@ INFO: Final = Metric("authserver_info", "gauge", ("version", "environment"), "Al
 
 CATALOGUE: Final = (
     DECISIONS,
+    ENROLLMENTS,
     TOKEN_SECONDS,
     HTTP_REQUESTS,
     KEY_FETCHES,

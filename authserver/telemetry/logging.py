@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 
 import structlog
 
+from authserver.enrollment.invitation import CODE_PREFIX
 from authserver.telemetry import context
 
 REDACTED: Final = "[redacted]"
@@ -21,7 +22,8 @@ _SECRET = re.compile(
     # Possessive and anchored at a boundary, or a long run without a dot would be looked at once for each character.
     r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{6,}+\.[A-Za-z0-9_-]*+\.?[A-Za-z0-9_.-]*+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|(?i:\b(?:bearer|dpop|basic)\s+)[A-Za-z0-9._~+/=-]{16,}",
+    r"|(?i:\b(?:bearer|dpop|basic)\s+)[A-Za-z0-9._~+/=-]{16,}"
+    rf"|(?i:{CODE_PREFIX}[a-z0-9]{{16,}}+)",
     re.DOTALL,
 )
 _SECRET_NAMES: Final = frozenset(

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from authserver.audit import Decision
+from authserver.audit import AboutDevice, Decision
 from authserver.errors import Reason
 from authserver.oauth import Grant
 from authserver.telemetry import catalogue
@@ -25,6 +25,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, *, sources: Iterable[str], token_route: str) -> None:
         self._decisions = _counter(catalogue.DECISIONS, registry)
+        self._enrollments = _counter(catalogue.ENROLLMENTS, registry)
         self._http_requests = _counter(catalogue.HTTP_REQUESTS, registry)
         self._key_fetches = _counter(catalogue.KEY_FETCHES, registry)
         self._background_failures = _counter(catalogue.BACKGROUND_FAILURES, registry)
@@ -37,6 +38,10 @@ class Metrics:
     def decided(self, labels: tuple[str, ...]) -> None:
         """Count one decision that :func:`decision_labels` has described."""
         self._decisions(*labels).inc()
+
+    def enrolled(self, enrollment: AboutDevice, outcome: str, reason: Reason | None) -> None:
+        """Count one device that wanted to be enrolled; see :data:`authserver.audit.ObserveEnrollment`."""
+        self._enrollments(enrollment.source or NONE, outcome, reason.value if reason else NONE).inc()
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer that took so many seconds. ``route`` is a path of the route table, or ``none``."""

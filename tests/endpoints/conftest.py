@@ -5,15 +5,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import pytest
 from werkzeug.test import Client, EnvironBuilder
 
 from authserver.hosting.flask import create_app
+from authserver.keys.wrapping import MasterKeys
 from authserver.server import Service, build, prepare
-from authserver.settings import load
+from authserver.settings import Settings, load
 from authserver.testing import FakeIssuer, FrozenClock
 from tests import leaks
 from tests.served import AUDIENCE, Answer, write_configuration
@@ -85,6 +86,27 @@ class Application:
 MakeApplication = Callable[..., Application]
 
 
+_STORES: Final[dict[str, tuple[bytes, bytes]]] = {}
+"""Stores as they are when their first ring was made, each with its master key: making RSA keys takes its time."""
+
+
+def prepared(settings: Settings, clock: FrozenClock) -> MasterKeys:
+    """What :func:`authserver.server.prepare` gives, from a copy of what it made for the same settings before."""
+    key = Path(settings.master_key.file or "")
+    made_of = repr((settings.server.issuer, settings.server.clock_skew, settings.keys, clock()))
+    known = _STORES.get(made_of)
+    if known is not None and not settings.store_path.exists() and not key.exists():
+        key.parent.mkdir(parents=True, exist_ok=True)
+        for path, content in zip((settings.store_path, key), known, strict=True):
+            path.write_bytes(content)
+            path.chmod(0o600)
+    fresh = not settings.store_path.exists()
+    master_keys = prepare(settings, clock=clock)
+    if fresh and key.is_file():
+        _STORES[made_of] = settings.store_path.read_bytes(), key.read_bytes()
+    return master_keys
+
+
 @pytest.fixture
 def clock() -> FrozenClock:
     """The time of every test."""
@@ -106,7 +128,8 @@ def make_application(tmp_path: Path, cluster: FakeIssuer, clock: FrozenClock) ->
     def make(*, folder: str = "", **settings: Any) -> Application:
         place = tmp_path / (folder or str(len(made)))
         loaded = load(write_configuration(place, cluster=cluster.issuer, **{"issuer": AUDIENCE, **settings}))
-        master_keys = prepare(loaded, clock=clock)
+        # A second one in the same test is another server, with keys of its own.
+        master_keys = prepare(loaded, clock=clock) if made else prepared(loaded, clock)
         audit = io.BytesIO()
         service = build(loaded, master_keys=master_keys, clock=clock, audit_stream=audit)
         made.append(Application(service, Client(create_app(service)), clock, audit, loaded.server.issuer))

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from authserver.testing import FakeIssuer, FrozenClock
-from tests import oracle
+from tests import leaks, oracle
+from tests.devices import PHONES, DeviceKey
 from tests.endpoints.conftest import Application, MakeApplication
+from tests.endpoints.enrolled import ask_for_token, dpop, enroll
 from tests.endpoints.holders import INACTIVE, SETTINGS, SUB, bearer, crafted, introspect, issued, own_token, revoke
 from tests.endpoints.test_outages import lose_the_store
-from tests.served import AUDIENCE, IMAGES, REPORTS, Answer
+from tests.served import AUDIENCE, IMAGES, REPORTS, Answer, exchange_form
 
 JWKS = "/.well-known/jwks.json"
 
@@ -183,7 +185,7 @@ def test_a_retired_key_still_speaks_for_its_tokens_and_a_revoked_one_does_not(
 
 def test_without_a_token_the_caller_is_challenged_and_told_of_no_error(application: Application, token: str) -> None:
     """R75, RFC 6750 section 3.1"""
-    for headers in ([], [("Authorization", "Basic YTpi")], [("Authorization", f"DPoP {token}")]):
+    for headers in ([], [("Authorization", "Basic YTpi")], [("DPoP", "x")]):
         answer = introspect(application, None, token, headers=headers)
         assert_challenged(answer, 401, None)
         assert application.reason == "credential_missing"
@@ -204,6 +206,7 @@ def test_the_challenge_leads_to_the_metadata_of_our_own_issuer_as_a_resource(
             "resource": issuer,
             "authorization_servers": [issuer],
             "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519"],
         }
 
 
@@ -217,7 +220,8 @@ def test_a_token_that_is_no_good_for_asking_is_refused(
         (token, "audience_wrong"),
         (cluster.access_token(AUDIENCE, "introspect:images"), "issuer_wrong"),
         (crafted(application, iat=now - 700, exp=now - 100, **own), "expired"),
-        (crafted(application, cnf={"jkt": "x"}, **own), "confirmation_unsupported"),
+        (crafted(application, cnf={"jkt": "x"}, **own), "sender_unproven"),
+        (crafted(application, cnf={"x5t#S256": "x"}, **own), "sender_unproven"),
         (crafted(application, **{**own, "aud": [AUDIENCE, IMAGES]}), "audience_wrong"),
     ):
         assert_challenged(introspect(application, bad, token), 401, "invalid_token")
@@ -239,6 +243,205 @@ def test_a_caller_whose_token_was_revoked_may_not_ask_any_more(
     assert revoke(application, caller).status == 200
     assert_challenged(introspect(application, caller, token), 401, "invalid_token")
     assert application.reason == "revoked"
+
+
+INTROSPECT = f"{AUDIENCE}/introspect"
+
+
+@pytest.fixture
+def key() -> DeviceKey:
+    """A key that tokens are bound to."""
+    return DeviceKey()
+
+
+def own_bound_token(application: Application, cluster: FakeIssuer, key: DeviceKey) -> str:
+    """A token for our own issuer, bound to a key, with which ``images`` may ask."""
+    identity = leaks.handled(cluster.kubernetes_token("media", "images", AUDIENCE))
+    form = exchange_form(identity, resource=AUDIENCE, scope="introspect:images")
+    answer = application.post(form, headers=dpop(key.proof("POST", f"{AUDIENCE}/token", now=application.clock())))
+    assert answer.json["token_type"] == "DPoP"
+    return str(answer.json["access_token"])
+
+
+def ask_as(application: Application, scheme: str, caller: str, token: str, *proofs: str) -> Answer:
+    """Ask about a token with the caller's own in this scheme, and with these proofs."""
+    return introspect(application, None, token, headers=[("Authorization", f"{scheme} {caller}"), *dpop(*proofs)])
+
+
+def test_a_caller_may_ask_with_a_token_that_is_bound_to_its_key(
+    application: Application, cluster: FakeIssuer, token: str, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """R65; RFC 9449 section 7.1"""
+    caller = own_bound_token(application, cluster, key)
+    for scheme in ("DPoP", "dpop"):
+        proof = key.proof("POST", INTROSPECT, now=clock(), access_token=caller)
+        answer = ask_as(application, scheme, caller, token, proof)
+        assert (answer.status, answer.json["active"]) == (200, True)
+        assert answer.headers["DPoP-Nonce"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        again = ask_as(application, scheme, caller, token, proof)
+        assert_dpop_challenge(again, "invalid_dpop_proof")
+        assert application.reason == "proof_replayed"
+
+
+def assert_dpop_challenge(answer: Answer, error: str) -> None:
+    """The answer is a challenge of RFC 9449 section 7.1."""
+    assert (answer.status, answer.json["error"]) == (401, error)
+    challenge = answer.headers["WWW-Authenticate"]
+    assert challenge.startswith(f'DPoP realm="{AUDIENCE}", error="{error}"')
+    assert 'algs="ES256 EdDSA Ed25519"' in challenge
+    assert ("DPoP-Nonce" in answer.headers) == (error == "use_dpop_nonce")
+
+
+def test_a_bound_token_is_no_bearer_token_and_a_bearer_token_is_not_bound(
+    application: Application, cluster: FakeIssuer, caller: str, token: str, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """R68; RFC 9449 section 7.2"""
+    bound = own_bound_token(application, cluster, key)
+    proof = key.proof("POST", INTROSPECT, now=clock(), access_token=bound)
+    for proofs in ((), (proof,)):
+        assert_challenged(ask_as(application, "Bearer", bound, token, *proofs), 401, "invalid_token")
+        assert application.reason == "sender_unproven"
+    proof = key.proof("POST", INTROSPECT, now=clock(), access_token=caller)
+    assert_dpop_challenge(ask_as(application, "DPoP", caller, token, proof), "invalid_token")
+    assert application.reason == "sender_unproven"
+    assert_dpop_challenge(ask_as(application, "Bearer", caller, token, proof), "invalid_dpop_proof")
+    assert application.reason == "proof_unexpected"
+    elsewhere = crafted(application, aud=AUDIENCE, scope="introspect:images", cnf={"x5t#S256": "x"})
+    assert_dpop_challenge(ask_as(application, "DPoP", elsewhere, token, proof), "invalid_token")
+    assert application.reason == "confirmation_unsupported"
+
+
+def test_a_bound_token_without_the_proof_of_its_key_may_not_ask(
+    application: Application, cluster: FakeIssuer, token: str, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """R61, R63, R65, R67, R70"""
+    caller, now = own_bound_token(application, cluster, key), clock()
+    good = key.proof("POST", INTROSPECT, now=now, access_token=caller)
+    thief = DeviceKey()
+    for proofs, error, reason in (
+        ((), "invalid_dpop_proof", "proof_missing"),
+        (("x",), "invalid_dpop_proof", "proof_malformed"),
+        ((good, good), "invalid_dpop_proof", "proof_repeated"),
+        ((key.proof("POST", INTROSPECT, now=now),), "invalid_dpop_proof", "proof_token_wrong"),
+        ((key.proof("POST", INTROSPECT, now=now, access_token=token),), "invalid_dpop_proof", "proof_token_wrong"),
+        ((key.proof("POST", f"{AUDIENCE}/token", now=now, access_token=caller),), "invalid_dpop_proof", None),
+        ((key.proof("GET", INTROSPECT, now=now, access_token=caller),), "invalid_dpop_proof", "proof_method_wrong"),
+        ((thief.proof("POST", INTROSPECT, now=now, access_token=caller),), "invalid_token", "proof_key_wrong"),
+        ((key.proof("POST", INTROSPECT, iat=1, access_token=caller),), "use_dpop_nonce", "proof_time_wrong"),
+        ((key.proof("POST", INTROSPECT, nonce="x", access_token=caller),), "use_dpop_nonce", "nonce_wrong"),
+    ):
+        assert_dpop_challenge(ask_as(application, "DPoP", caller, token, *proofs), error)
+        assert application.reason == (reason or "proof_address_wrong")
+    assert ask_as(application, "DPoP", caller, token, good).status == 200  # none of them used it up
+
+
+def test_a_caller_with_a_wrong_clock_asks_with_a_nonce(
+    application: Application, cluster: FakeIssuer, token: str, key: DeviceKey
+) -> None:
+    """R67"""
+    caller = own_bound_token(application, cluster, key)
+    wanted = ask_as(application, "DPoP", caller, token, key.proof("POST", INTROSPECT, iat=1, access_token=caller))
+    nonce = wanted.headers["DPoP-Nonce"]
+    proof = key.proof("POST", INTROSPECT, iat=1, access_token=caller, nonce=nonce)
+    assert ask_as(application, "DPoP", caller, token, proof).json["active"] is True
+
+
+def test_without_a_token_both_schemes_are_offered(application: Application) -> None:
+    """R70, R75; RFC 9449 section 7.2"""
+    headers = application.client.post("/introspect").headers.getlist("WWW-Authenticate")
+    assert [header.partition(" ")[0] for header in headers] == ["Bearer", "DPoP"]
+    assert headers[1] == 'DPoP algs="ES256 EdDSA Ed25519"'
+
+
+def device_application(make_application: MakeApplication, **more: Any) -> Application:
+    """An application in which ``images`` may ask, and devices of alice have tokens."""
+    return make_application(**{**SETTINGS, "more": SETTINGS["more"] + PHONES.format(phones="")}, **more)
+
+
+def test_the_token_of_a_device_names_its_key_and_its_type(
+    make_application: MakeApplication, cluster: FakeIssuer, key: DeviceKey
+) -> None:
+    """R76; RFC 9449 section 6.2"""
+    application = device_application(make_application)
+    phone = enroll(application, key)
+    token = str(ask_for_token(application, phone, key).json["access_token"])
+    answer = introspect(application, own_token(application, cluster), token)
+    _, claims = oracle.read(token, application.ask("GET", JWKS).json)
+    assert answer.json == {"active": True, "token_type": "DPoP", **claims}
+    assert answer.json["cnf"] == {"jkt": key.thumbprint}
+
+
+def test_the_tokens_of_a_revoked_device_are_inactive_at_once_and_those_of_others_stay(
+    make_application: MakeApplication, cluster: FakeIssuer, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """R75; contract: resource servers that introspect see it, on every node."""
+    one, other = (device_application(make_application, folder="shared") for _ in range(2))
+    kept = DeviceKey()
+    phone, laptop = enroll(one, key), enroll(one, kept)
+    revoked = str(ask_for_token(one, phone, key).json["access_token"])
+    stays = str(ask_for_token(one, laptop, kept).json["access_token"])
+    caller = own_token(one, cluster)
+    assert introspect(other, caller, revoked).json["active"] is True
+    one.service.store.revoke_device(phone, clock())
+    for node in (one, other):
+        assert_inactive(introspect(node, caller, revoked))
+        assert introspect(node, caller, stays).json["active"] is True
+
+
+def test_the_tokens_of_a_key_that_a_device_no_longer_has_are_inactive(
+    make_application: MakeApplication, cluster: FakeIssuer, key: DeviceKey
+) -> None:
+    """R75, R76"""
+    application = device_application(make_application)
+    new = DeviceKey()
+    phone = enroll(application, key)
+    old_token = str(ask_for_token(application, phone, key).json["access_token"])
+    application.service.store.replace_key(
+        phone, expected=key.thumbprint, jwk=new.jwk, thumbprint=new.thumbprint, key_id=None
+    )
+    new_token = str(ask_for_token(application, phone, new).json["access_token"])
+    caller = own_token(application, cluster)
+    assert_inactive(introspect(application, caller, old_token))
+    assert introspect(application, caller, new_token).json["cnf"] == {"jkt": new.thumbprint}
+
+
+def test_a_token_of_a_device_that_is_not_there_or_is_not_bound_is_inactive(
+    make_application: MakeApplication, cluster: FakeIssuer, key: DeviceKey
+) -> None:
+    """R75"""
+    application = device_application(make_application)
+    phone, caller = enroll(application, key), own_token(application, cluster)
+    wrong: tuple[dict[str, Any], ...] = (
+        {"client_id": "dev_0123456789012345678901", "cnf": {"jkt": key.thumbprint}},
+        {"client_id": phone},
+        {"client_id": phone, "cnf": {"jkt": DeviceKey().thumbprint}},
+        {"client_id": phone, "cnf": {"jkt": key.thumbprint, "x5t#S256": "x"}},
+    )
+    for claims in wrong:
+        assert_inactive(introspect(application, caller, crafted(application, **claims)))
+    good = crafted(application, client_id=phone, cnf={"jkt": key.thumbprint})
+    assert introspect(application, caller, good).json["active"] is True
+
+
+def test_a_revoked_device_may_not_ask_any_more(
+    make_application: MakeApplication, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """Contract: its tokens are refused at our own endpoints too."""
+    application = device_application(make_application)
+    phone = enroll(application, key)
+    own: dict[str, Any] = {
+        "aud": AUDIENCE,
+        "scope": "introspect:images",
+        "client_id": phone,
+        "cnf": {"jkt": key.thumbprint},
+    }
+    caller = crafted(application, **own)
+    proofs = [key.proof("POST", INTROSPECT, now=clock(), access_token=caller) for _ in range(2)]
+    assert ask_as(application, "DPoP", caller, "x", proofs[0]).status == 200
+    application.service.store.revoke_device(phone, clock())
+    assert_dpop_challenge(ask_as(application, "DPoP", caller, "x", proofs[1]), "invalid_token")
+    assert application.reason == "device_revoked"
 
 
 def test_a_request_that_is_no_question_is_malformed(application: Application, caller: str, token: str) -> None:

@@ -1,7 +1,12 @@
-"""The memory behind the limit on failures."""
+"""The limit on failures, and the memory behind it."""
 
-from authserver.endpoints.limits import BoundedStorage
+import pytest
+
+from authserver.endpoints.limits import BoundedStorage, FailureLimit
+from authserver.errors import CredentialRejected, Reason, TooManyFailures
 from authserver.testing import FrozenClock
+
+WRONG = CredentialRejected(Reason.CODE_UNKNOWN)
 
 
 def test_a_window_begins_with_the_first_count_and_ends_by_itself() -> None:
@@ -42,3 +47,38 @@ def test_keys_can_be_forgotten() -> None:
     assert storage.check()
     assert storage.get_expiry("b") <= FrozenClock()() + 1
     assert issubclass(storage.base_exceptions, Exception)
+
+
+def test_past_the_limit_a_failure_is_answered_otherwise_and_the_log_keeps_its_reason() -> None:
+    clock = FrozenClock()
+    limit = FailureLimit("2/minute", clock=clock)
+    for _ in range(2):
+        limit.count("a", WRONG)
+    clock.advance(20)
+    with pytest.raises(TooManyFailures) as refused:
+        limit.count("a", WRONG)
+    assert (refused.value.retry_after, refused.value.facts["refused_for"]) == (40, "code_unknown")
+    limit.count("b", WRONG)
+
+
+def test_what_could_be_guessed_is_not_looked_at_once_the_limit_is_reached() -> None:
+    """R82"""
+    clock = FrozenClock()
+    limit = FailureLimit("2/minute", clock=clock)
+    for _ in range(2):
+        limit.check("a")  # which counts nothing
+        limit.check("a")
+        limit.count("a", WRONG)
+    with pytest.raises(TooManyFailures) as refused:
+        limit.check("a")
+    assert (refused.value.retry_after, refused.value.facts["refused_for"]) == (60, None)
+    limit.check("b")
+    clock.advance(60)
+    limit.check("a")
+
+
+def test_the_limit_can_be_switched_off() -> None:
+    limit = FailureLimit("off", clock=FrozenClock())
+    for _ in range(1000):
+        limit.count("a", WRONG)
+        limit.check("a")

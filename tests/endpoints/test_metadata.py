@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.devices import PHONES
 from tests.endpoints.conftest import Application, MakeApplication
 from tests.served import AUDIENCE, exchange_form
 
@@ -34,6 +35,7 @@ def test_the_metadata_says_where_everything_is(application: Application) -> None
                 "ES256",
                 "ES384",
                 "ES512",
+                "Ed25519",
                 "EdDSA",
                 "PS256",
                 "PS384",
@@ -42,8 +44,9 @@ def test_the_metadata_says_where_everything_is(application: Application) -> None
                 "RS384",
                 "RS512",
             ],
+            "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519"],
             "introspection_endpoint": AUDIENCE + "/introspect",
-            "introspection_endpoint_auth_methods_supported": ["Bearer"],
+            "introspection_endpoint_auth_methods_supported": ["Bearer", "DPoP"],
             "revocation_endpoint": AUDIENCE + "/revoke",
             "revocation_endpoint_auth_methods_supported": ["none"],
         }
@@ -54,9 +57,21 @@ def test_the_metadata_names_no_feature_that_is_not_there(application: Applicatio
     document = application.ask("GET", OAUTH).json
     assert all(document.values())
     assert not {"authorization_endpoint", "challenge_endpoint", "mtls_endpoint_aliases"} & document.keys()
-    assert not {"dpop_signing_alg_values_supported", "tls_client_certificate_bound_access_tokens"} & document.keys()
+    assert not {"registration_endpoint", "tls_client_certificate_bound_access_tokens"} & document.keys()
     assert "none" not in document["token_endpoint_auth_signing_alg_values_supported"]
     assert application.ask("POST", "/introspect").headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize("issuer", [AUDIENCE, f"{AUDIENCE}/a/b"])
+def test_where_devices_can_enrol_the_metadata_says_how_and_with_which_proofs(
+    issuer: str, make_application: MakeApplication
+) -> None:
+    """R3, R6; RFC 8414 section 2, RFC 7591 section 3, RFC 9449 section 5.1"""
+    application = make_application(issuer=issuer, more=PHONES.format(phones=""))
+    document = application.ask("GET", issuer.removeprefix(AUDIENCE) + OPENID).json
+    assert document["registration_endpoint"] == f"{issuer}/register"
+    assert document["dpop_signing_alg_values_supported"] == ["ES256", "EdDSA", "Ed25519"]
+    assert "private_key_jwt" in document["token_endpoint_auth_methods_supported"]
 
 
 def test_an_issuer_with_a_path_is_found_at_the_inserted_path_and_below_itself(

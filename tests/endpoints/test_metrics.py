@@ -55,7 +55,7 @@ def closed_sets(application: Application) -> dict[str, set[str]]:
         "source": {"cluster", "github", "once", NONE},
         "resource": {"images", "reports", "bound", NONE},
         "grant": {NONE, *(grant.name.lower() for grant in Grant)},
-        "outcome": {"issued", "refused", "unavailable", "failed", "ok"},
+        "outcome": {"issued", "enrolled", "refused", "unavailable", "failed", "ok"},
         "reason": {NONE, *(reason.value for reason in Reason)},
         "route": {NONE, *(route.path for route in application.service.routes)},
         "method": {OTHER, *METHODS},
@@ -74,6 +74,7 @@ def test_hostile_requests_never_make_a_new_label_value_cve_2026_16100(
         for changes in ("grant_type", "subject_token", "resource", "audience", "scope", "client_id"):
             application.post(exchange_form(identity, **{changes: text}))
         application.post({"grant_type": BEARER_GRANT, "assertion": text})
+        application.ask("POST", "/register", headers=[("Authorization", f"Bearer {text.encode().hex()}")])
         application.post(exchange_form(cluster.identity_token(AUDIENCE, sub=text)))
         application.post(exchange_form(cluster.kubernetes_token("media", text[:60], AUDIENCE)))
         application.post(exchange_form(identity), headers=[("X-Request-Id", text.split("\n")[0].encode().hex())])
@@ -92,6 +93,7 @@ def test_everything_in_the_catalogue_is_served_with_its_labels_and_nothing_else(
     application: Application, identity: str
 ) -> None:
     application.post(exchange_form(identity))
+    application.ask("POST", "/register")
     application.service.telemetry.metrics.background_failed("ring", Reason.STORE_UNAVAILABLE)
     served: dict[str, set[tuple[str, ...]]] = {}
     kinds = {}

@@ -10,7 +10,9 @@ from authlib.oauth2.client import OAuth2Client
 from authserver.jose.compact import base64url_decode, base64url_encode
 from authserver.testing import FakeIssuer, FrozenClock
 from tests import oracle
+from tests.devices import PHONES, DeviceKey
 from tests.endpoints.conftest import FORM, Application, MakeApplication
+from tests.endpoints.enrolled import ask_for_token, dpop, enroll
 from tests.endpoints.holders import INACTIVE, SETTINGS, SUB, bearer, crafted, introspect, issued, own_token, revoke
 from tests.endpoints.test_outages import lose_the_store
 from tests.served import ASSERTION_TYPE, AUDIENCE, IMAGES, Answer
@@ -135,14 +137,112 @@ def test_what_is_no_token_of_ours_or_not_any_more_is_answered_alike_and_changes_
     assert is_active(application, caller, token)
 
 
-def test_a_bound_token_is_not_taken_back_without_the_proof_of_its_key(application: Application, caller: str) -> None:
-    """Contract: a bound one with its DPoP proof; which nobody can give yet."""
-    bound = crafted(application, cnf={"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})
-    for headers, reason in (([], "proof_missing"), ([("DPoP", "x")], "proof_unsupported")):
-        answer = revoke(application, bound, headers=headers)
+REVOKE = f"{AUDIENCE}/revoke"
+
+
+@pytest.fixture
+def key() -> DeviceKey:
+    """A key that tokens are bound to."""
+    return DeviceKey()
+
+
+@pytest.fixture
+def bound(application: Application, key: DeviceKey) -> str:
+    """A token that is bound to that key."""
+    return crafted(application, cnf={"jkt": key.thumbprint})
+
+
+def test_a_bound_token_is_taken_back_with_the_proof_of_its_key(
+    application: Application, caller: str, bound: str, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """Contract: a bound one with its DPoP proof; that the proof names the token is allowed, and not asked for."""
+    other = crafted(application, cnf={"jkt": key.thumbprint})
+    for token, named in ((bound, None), (other, other)):
+        assert is_active(application, caller, token)
+        proof = key.proof("POST", REVOKE, now=clock(), access_token=named)
+        answer = revoke(application, token, headers=dpop(proof))
+        assert (answer.status, answer.body) == (200, b"")
+        assert answer.headers["DPoP-Nonce"]
+        assert not is_active(application, caller, token)
+        again = revoke(application, token, headers=dpop(proof))
+        assert (again.status, again.json["error"], application.reason) == (400, "invalid_dpop_proof", "proof_replayed")
+
+
+def test_a_bound_token_is_not_taken_back_without_the_proof_of_its_key(
+    application: Application, caller: str, bound: str, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """R65, R74"""
+    now = clock()
+    good = key.proof("POST", REVOKE, now=now)
+    for proofs, reason in (
+        ((), "proof_missing"),
+        (("x",), "proof_malformed"),
+        ((good, good), "proof_repeated"),
+        ((DeviceKey().proof("POST", REVOKE, now=now),), "proof_key_wrong"),
+        ((key.proof("POST", f"{AUDIENCE}/token", now=now),), "proof_address_wrong"),
+        ((key.proof("GET", REVOKE, now=now),), "proof_method_wrong"),
+        ((key.proof("POST", REVOKE, now=now, access_token=caller),), "proof_token_wrong"),
+        ((key.proof("POST", REVOKE, now=now, ath=1),), "proof_token_wrong"),
+    ):
+        answer = revoke(application, bound, headers=dpop(*proofs))
         assert (answer.status, answer.json["error"]) == (400, "invalid_dpop_proof")
         assert application.reason == reason
     assert is_active(application, caller, bound)
+    assert revoke(application, bound, headers=dpop(good)).status == 200  # none of them used it up
+
+
+def test_a_proof_whose_time_is_wrong_gets_a_nonce(
+    application: Application, bound: str, key: DeviceKey, caller: str
+) -> None:
+    """R67"""
+    answer = revoke(application, bound, headers=dpop(key.proof("POST", REVOKE, iat=1)))
+    assert (answer.status, answer.json["error"]) == (400, "use_dpop_nonce")
+    nonce = answer.headers["DPoP-Nonce"]
+    assert revoke(application, bound, headers=dpop(key.proof("POST", REVOKE, iat=1, nonce=nonce))).status == 200
+    assert not is_active(application, caller, bound)
+
+
+def test_a_token_that_is_bound_to_what_no_proof_proves_is_not_taken_back(
+    application: Application, key: DeviceKey, clock: FrozenClock
+) -> None:
+    both = {"jkt": key.thumbprint, "x5t#S256": "x"}
+    for confirmation in ({"x5t#S256": "x"}, {"jkt": 1}, {}, "x", both):
+        token = crafted(application, cnf=confirmation)
+        proof = key.proof("POST", REVOKE, now=clock())
+        for headers in ([], dpop(proof)):
+            answer = revoke(application, token, headers=headers)
+            assert (answer.status, answer.json["error"]) == (400, "invalid_dpop_proof")
+            assert application.reason == "sender_unproven"
+
+
+def test_a_proof_beside_a_token_that_needs_none_is_checked_and_not_ignored(
+    application: Application, caller: str, token: str, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """Contract: a DPoP header is honoured or refused."""
+    for headers in (dpop("x"), dpop(key.proof("POST", REVOKE, now=clock(), access_token=caller))):
+        assert revoke(application, token, headers=headers).json["error"] == "invalid_dpop_proof"
+    assert revoke(application, "no token", headers=dpop("x")).json["error"] == "invalid_dpop_proof"
+    assert is_active(application, caller, token)
+    proof = key.proof("POST", REVOKE, now=clock())
+    assert revoke(application, "no token", headers=dpop(proof)).status == 200
+    assert revoke(application, token, headers=dpop(proof)).status == 200
+    assert not is_active(application, caller, token)
+
+
+def test_a_device_takes_back_its_own_tokens_and_no_others(
+    make_application: MakeApplication, cluster: FakeIssuer, key: DeviceKey, clock: FrozenClock
+) -> None:
+    """R74"""
+    application = make_application(**{**SETTINGS, "more": SETTINGS["more"] + PHONES.format(phones="")})
+    caller, thief = own_token(application, cluster), DeviceKey()
+    phone, other = enroll(application, key), enroll(application, thief)
+    token = str(ask_for_token(application, phone, key).json["access_token"])
+    assert ask_for_token(application, other, thief).status == 200
+    stolen = revoke(application, token, headers=dpop(thief.proof("POST", REVOKE, now=clock())))
+    assert (stolen.status, application.reason) == (400, "proof_key_wrong")
+    assert is_active(application, caller, token)
+    assert revoke(application, token, headers=dpop(key.proof("POST", REVOKE, now=clock()))).status == 200
+    assert not is_active(application, caller, token)
 
 
 @pytest.mark.parametrize(

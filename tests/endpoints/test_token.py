@@ -286,12 +286,12 @@ def test_a_client_id_must_be_ours_for_client_credentials_and_is_ignored_elsewher
     assert application.post(forms(identity, client_id=SUB)["client_credentials"]).status == 200
 
 
-def test_a_dpop_header_is_refused_and_never_ignored(application: Application, identity: str) -> None:
-    """R61, R66: until proofs are understood, a request that carries one is not answered as if it did not."""
+def test_a_dpop_header_is_never_ignored(application: Application, identity: str) -> None:
+    """R61, R66: a request that carries a bad proof is not answered as if it carried none."""
     for form in forms(identity).values():
         answer = application.post(form, headers=[("DPoP", "anything")])
         assert (answer.status, answer.json["error"]) == (400, "invalid_dpop_proof")
-        assert application.reason == "proof_unsupported"
+        assert application.reason == "proof_malformed"
 
 
 def test_a_resource_for_bound_tokens_gives_no_bearer_token(application: Application, identity: str) -> None:

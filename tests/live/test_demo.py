@@ -23,7 +23,7 @@ def test_the_demo_tells_its_story_and_ends_well(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("\n1. ") == 1
-    for told in ("None was refused", "insufficient_scope", "no_rule", "key_unknown", "was withdrawn"):
+    for told in ("None was refused", "insufficient_scope", "no_rule", "key_unknown", "device_revoked", "was withdrawn"):
         assert told in done.stdout
     leak = leaks.find(done.stdout + done.stderr)
     assert leak is None

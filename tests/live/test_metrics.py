@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from authserver.errors import Reason
 from authserver.testing import FakeIssuer
-from tests.failures import ELSEWHERE, TRUSTING, UNREACHABLE, Asked, failures
-from tests.served import Answer, Server, ask, free_port, serving
+from tests.failures import DEVICES, ELSEWHERE, TRUSTING, UNREACHABLE, Asked, Devices, failures
+from tests.served import AUDIENCE, Answer, Server, ask, free_port, serving
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +69,9 @@ class Metrics:
 
 
 def test_the_table_of_failures_is_whole(cluster: FakeIssuer, identity: str) -> None:
-    assert set(failures(cluster, identity)) | ELSEWHERE.keys() == set(Reason)
-    assert not set(failures(cluster, identity)) & ELSEWHERE.keys()
+    table = failures(cluster, identity, Devices(AUDIENCE))
+    assert set(table) | ELSEWHERE.keys() == set(Reason)
+    assert not set(table) & ELSEWHERE.keys()
 
 
 def test_every_documented_failure_is_one_event_with_its_reason_and_the_metrics_add_up(
@@ -79,11 +80,19 @@ def test_every_documented_failure_is_one_event_with_its_reason_and_the_metrics_a
     """Issue 3, "it must show" 4."""
     port = free_port()
     with serving(
-        tmp_path, cluster=cluster.issuer, workers=2, telemetry=port, server=TRUSTING, more=UNREACHABLE, **ES256
+        tmp_path,
+        cluster=cluster.issuer,
+        workers=2,
+        telemetry=port,
+        server=TRUSTING,
+        more=UNREACHABLE + DEVICES,
+        **ES256,
     ) as server:
-        metrics = Metrics(port)
-        table = failures(cluster, identity)
-        assert send(server, table[Reason.USED_TWICE]).status == 200  # the first time
+        metrics, devices = Metrics(port), Devices(server.url)
+        devices.enroll(tmp_path / "authserver.db")
+        table = failures(cluster, identity, devices)
+        for reason in (Reason.USED_TWICE, Reason.PROOF_REPLAYED):
+            assert send(server, table[reason]).status == 200  # the first time
         for reason, asked in table.items():
             before = len(server.events())
             answer = send(server, asked)
@@ -92,7 +101,7 @@ def test_every_documented_failure_is_one_event_with_its_reason_and_the_metrics_a
             assert event["request_id"] == answer.json["request_id"] == answer.headers["X-Request-Id"]
         for _ in range(50):
             assert server.token(identity).status == 200
-        requests = 1 + len(table) + 50
+        requests = 2 + len(table) + 50
         events = server.events()
         assert len(events) == requests
         assert metrics.sum("authserver_decisions_total") == requests

@@ -19,7 +19,8 @@ from authserver.errors import (
     Unavailable,
 )
 from authserver.resource import AccessTokenVerifier
-from authserver.resource.challenge import ApiRequest, Requirement, authenticate
+from authserver.resource.challenge import Requirement, authenticate
+from authserver.resource.credential import ApiRequest
 from authserver.testing import FakeIssuer, FrozenClock
 from tests.endpoints.conftest import Application, MakeApplication
 from tests.resource.environment import AUDIENCE as API

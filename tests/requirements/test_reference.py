@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from authserver.audit import AboutDevice
 from authserver.endpoints import introspection, respond, revocation, secrets, token
+from authserver.model import Device, Invitation
 from authserver.testing import FakeIssuer
 from tests import leaks
+from tests.devices import PHONES, DeviceKey
 from tests.endpoints.conftest import Application, MakeApplication
 from tests.endpoints.holders import SETTINGS, crafted, introspect, own_token, revoke
 from tests.house.reference import code, page, rows, sections
@@ -37,8 +40,9 @@ mode = "audit"
 
 
 def test_every_route_has_its_section_and_every_section_a_route(application: Application) -> None:
-    documented = {title for title in HTTP if title.startswith(("GET ", "POST "))}
-    assert documented == {f"{route.method} {route.path}" for route in application.service.routes}
+    documented = {title for title in HTTP if title.startswith(("GET ", "POST ", "PUT ", "DELETE "))}
+    routes = {f"{route.method} {route.path}" for route in application.service.routes}
+    assert documented == routes
 
 
 def test_every_error_code_is_listed_with_a_status(application: Application) -> None:
@@ -74,10 +78,16 @@ def test_every_parameter_that_is_read_is_described_and_no_other(path: str, modul
     assert described == set().union(*map(read_by, modules))
 
 
-def test_the_members_of_the_answer_and_of_the_metadata_are_described(application: Application, identity: str) -> None:
-    assert named(sections(HTTP["POST /token"], 3)["Answer"]) == application.post(exchange_form(identity)).json.keys()
+def test_the_members_of_the_metadata_are_described(make_application: MakeApplication) -> None:
+    application = make_application(more=PHONES.format(phones=""))
     path = "/.well-known/oauth-authorization-server"
     assert named(HTTP[f"GET {path}"]) == application.ask("GET", path).json.keys()
+
+
+def test_the_members_of_the_answer_and_of_the_resources_metadata_are_described(
+    application: Application, identity: str
+) -> None:
+    assert named(sections(HTTP["POST /token"], 3)["Answer"]) == application.post(exchange_form(identity)).json.keys()
     path = "/.well-known/oauth-protected-resource"
     assert application.ask("GET", path).json.keys() <= set(code(HTTP[f"GET {path}"]))
 
@@ -150,11 +160,27 @@ def test_a_field_is_there_when_the_page_says_so(make_application: MakeApplicatio
             assert present not in known or (name in event) == known[present], name
 
 
-@pytest.mark.parametrize("outcome", ["issued", "revoked", "refused", "unavailable", "failed"])
+def test_every_field_of_an_event_about_a_device_is_described_and_no_other() -> None:
+    key = DeviceKey()
+    device = Device("dev_" + "a" * 22, "phones", "phones:owner/alice", "alice", key.jwk, key.thumbprint, 0.0)
+    invitation = Invitation("0" * 64, "phones", "alice", None, {}, 0.0, 600.0)
+    about = AboutDevice("an-id", "127.0.0.1")
+    about.candidate(device)
+    found = set(about.members())
+    about.device(device)
+    found |= set(about.members())
+    about.invitation(invitation)
+    found |= set(about.members())
+    assert named(EVENTS["Fields of an enrolment, an invitation, or an event about a device"]) == found
+
+
+@pytest.mark.parametrize(
+    "outcome", ["issued", "revoked", "enrolled", "invited", "rekeyed", "deleted", "refused", "unavailable", "failed"]
+)
 def test_every_outcome_is_described(outcome: str) -> None:
     assert f"`{outcome}`" in EVENTS["Fields of every event"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "enrollment", "invitation", "device"])
 def test_every_kind_of_event_is_described(kind: str) -> None:
     assert kind in named(page("audit-events").partition("\n## ")[0])

@@ -3,6 +3,7 @@
 from authserver.testing import FakeIssuer
 from authserver.testing.claims import kubernetes_claims
 from tests import leaks, oracle
+from tests.devices import DeviceKey
 from tests.endpoints.conftest import Application
 from tests.requirements.grants import REJECTED, each_grant, form
 from tests.served import AUDIENCE, JWT_TYPE, exchange_form
@@ -73,6 +74,34 @@ def test_a_bound_or_delegated_token_gives_nothing(grant: str, application: Appli
     ):
         answer = application.post(form(grant, leaks.handled(cluster.token({**FRIEND, **claims}))))
         assert (answer.status, answer.json["error"], application.reason) == (*REJECTED[grant], reason)
+
+
+@each_grant
+def test_a_bound_token_gives_nothing_even_to_who_proves_its_key_or_another(
+    grant: str, application: Application, cluster: FakeIssuer
+) -> None:
+    """R50; keycloak#50963: a thief that binds a stolen token to its own key has laundered it."""
+    key, thief = DeviceKey(), DeviceKey()
+    token = leaks.handled(cluster.token({**FRIEND, "cnf": {"jkt": key.thumbprint}}))
+    for prover in (key, thief):
+        headers = [("DPoP", prover.proof("POST", f"{AUDIENCE}/token", now=application.clock()))]
+        answer = application.post(form(grant, token), headers=headers)
+        assert (answer.status, answer.json["error"]) == REJECTED[grant]
+        assert application.reason == "confirmation_unsupported"
+
+
+@each_grant
+def test_an_access_token_of_ours_bound_or_not_is_no_credential_for_another(
+    grant: str, application: Application, identity: str
+) -> None:
+    """R50, R60"""
+    key = DeviceKey()
+    headers = [[], [("DPoP", key.proof("POST", f"{AUDIENCE}/token", now=application.clock()))]]
+    for proof in headers:
+        token = str(application.post(exchange_form(identity), headers=proof).json["access_token"])
+        answer = application.post(form(grant, token))
+        assert (answer.status, answer.json["error"]) == REJECTED[grant]
+        assert application.reason == "issuer_unknown"
 
 
 @each_grant

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from authserver.enrollment.invitation import make_code
 from authserver.telemetry import REDACTED, audit_writer, json_formatter
 from authserver.testing import FakeIssuer
 
@@ -49,7 +50,9 @@ def test_an_exception_is_one_line_with_its_traceback() -> None:
     assert "ValueError: no good" in line["exception"]
 
 
-@pytest.mark.parametrize("make", ["token", "cut token", "pem", "cut pem", "header", "dpop header"])
+@pytest.mark.parametrize(
+    "make", ["token", "cut token", "pem", "cut pem", "header", "dpop header", "code", "mistyped code"]
+)
 def test_whatever_looks_like_a_credential_is_redacted_at_any_depth(make: str) -> None:
     with FakeIssuer() as issuer:
         token = issuer.identity_token("https://auth.example.com")
@@ -60,6 +63,8 @@ def test_whatever_looks_like_a_credential_is_redacted_at_any_depth(make: str) ->
         "cut pem": PEM[:45],
         "header": "Bearer abcdefghijklmnopqrstuvwxyz",
         "dpop header": "DPoP abcdefghijklmnopqrstuvwxyz",
+        "code": make_code(lambda size: bytes(size)),
+        "mistyped code": "ASEnroll_0OIL8ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     }[make]
     kept = secret.split()[-1][:20] if make.endswith("header") else secret[10:40]
     event, raw = audited({"facts": {"deep": [f"before {secret} after", {"x": secret}]}, "plain": secret})
