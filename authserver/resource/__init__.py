@@ -7,7 +7,9 @@ Needs the base install only. The adapter for a web framework is a module of its 
 :mod:`authserver.resource.flask`.
 """
 
+from authserver.resource.credential import OfferedProof
+from authserver.resource.replay import Replay, ReplayMemory
 from authserver.resource.token import VerifiedToken
 from authserver.resource.verifier import AccessTokenVerifier
 
-__all__ = ["AccessTokenVerifier", "VerifiedToken"]
+__all__ = ["AccessTokenVerifier", "OfferedProof", "Replay", "ReplayMemory", "VerifiedToken"]

@@ -1,62 +1,66 @@
-"""From a request to a verified token, or to the answer that says no (RFC 6750, RFC 9728 section 5.1).
+"""From a request to a verified token, or to the answer that says no (RFC 6750, RFC 9449, RFC 9728 section 5.1).
 
-Knows no framework. An adapter fills in :class:`ApiRequest`, calls :func:`authenticate`, and translates what
-:func:`answer` gives when that raises.
+Knows no framework. An adapter fills in :class:`~authserver.resource.credential.ApiRequest`, calls :func:`authenticate`,
+and translates what :func:`answer` gives when that raises.
 """
 
 import json
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote
 
 from authserver.errors import (
     CredentialMissing,
-    CredentialRejected,
+    NonceWanted,
+    ProofRejected,
     Reason,
     Refused,
     RequestMalformed,
     ScopeInsufficient,
     Unavailable,
 )
-from authserver.oauth import BEARER, ErrorCode
+from authserver.oauth import BEARER, DPOP, DPOP_ALGORITHMS, DPOP_NONCE, ErrorCode
+from authserver.resource.credential import ApiRequest, OfferedProof, presented_credential
 from authserver.resource.metadata import ProtectedResource
 from authserver.resource.token import VerifiedToken
 
 _log = logging.getLogger("authserver.resource")
 
-_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750 section 2.1
 _SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]+")  # RFC 6749 section 3.3
-# A comma, and then a word that is not the name of a parameter: the scheme of one more credential.
-_ONE_MORE_CREDENTIAL = re.compile(r",[ \t]*+[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:[ \t]|$)")
 _PRINTABLE: Final = "".join(chr(code) for code in range(0x20, 0x7F))
+_ALGORITHMS: Final = " ".join(DPOP_ALGORITHMS)
+_NO_PROOF: Final = OfferedProof((), "", ())
+
+
+class Accepted(NamedTuple):
+    """The verified token of a request. A ``nonce`` goes back to the caller as ``DPoP-Nonce``, with ``no-store``."""
+
+    token: VerifiedToken
+    nonce: str | None = None
 
 
 class Verifier(Protocol):
     """What believes a token, or refuses it."""
 
     def verify(self, token: str) -> VerifiedToken:
-        """The token, verified.
+        """A bearer token, verified.
 
         :raises CredentialRejected: it is not believed.
         :raises Unavailable: whether to believe it cannot be known at the moment.
         """
         ...  # a protocol has no body
 
+    def verify_bound(self, token: str, proof: OfferedProof) -> tuple[VerifiedToken, str | None]:
+        """A token that is bound to a key, verified with its proof; and the nonce for the next one, if it is time.
 
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
-    """What matters of an HTTP request to an API.
-
-    ``authorization`` holds every ``Authorization`` header. ``token_in_query`` and ``token_in_form`` say
-    whether there is a parameter ``access_token`` (RFC 6750 sections 2.2 and 2.3); its value is of no interest.
-    """
-
-    authorization: Sequence[str] = field(repr=False)
-    token_in_query: bool = False
-    token_in_form: bool = False
+        :raises CredentialRejected: the token is not believed.
+        :raises ProofRejected: the proof is not.
+        :raises Unavailable: whether to believe them cannot be known at the moment.
+        """
+        ...  # a protocol has no body
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,59 +121,47 @@ _REJECTED: Final = _Refusal(
 _INSUFFICIENT: Final = _Refusal(
     403, ErrorCode.INSUFFICIENT_SCOPE, "The request requires more scope than the access token has."
 )
+_UNPROVEN: Final = _Refusal(
+    401, ErrorCode.INVALID_DPOP_PROOF, "The DPoP proof is missing, malformed, expired, used, or not for this request."
+)
+_NONCE_WANTED: Final = _Refusal(
+    401, ErrorCode.USE_DPOP_NONCE, "The DPoP proof must carry the nonce that comes with this answer."
+)
 _UNAVAILABLE: Final = _Refusal(
     503, ErrorCode.TEMPORARILY_UNAVAILABLE, "Access tokens cannot be verified at the moment."
 )
 
 
-def authenticate(verifier: Verifier, request: ApiRequest, requirement: Requirement) -> VerifiedToken:
+def authenticate(verifier: Verifier, request: ApiRequest, requirement: Requirement) -> Accepted:
     """The verified token of a request that satisfies ``requirement``.
 
-    :raises RequestMalformed: the token was sent twice, or ``Bearer`` without one.
-    :raises CredentialMissing: there is no bearer token.
-    :raises CredentialRejected: the token is not believed.
-    :raises ScopeInsufficient: it is, and it may not do this.
+    :raises RequestMalformed: the token was sent twice, or a scheme without one.
+    :raises CredentialMissing: there is no token.
+    :raises CredentialRejected: the token is not believed, or needs a proof, or none.
+    :raises ProofRejected: the proof is missing or not believed.
+    :raises ScopeInsufficient: the token is believed, and it may not do this.
     :raises Unavailable: whether to believe it cannot be known at the moment.
     """
     try:
-        token = verifier.verify(bearer_token(request))
-        requirement.check(token)
+        scheme, token = presented_credential(request)
+        if scheme == BEARER:
+            accepted = Accepted(verifier.verify(token))
+            if request.proof is not None:
+                raise ProofRejected(Reason.PROOF_UNEXPECTED)  # it would be ignored otherwise
+        else:
+            accepted = Accepted(*verifier.verify_bound(token, request.proof or _NO_PROOF))
+        requirement.check(accepted.token)
     except (Refused, Unavailable) as error:
         # The reason is from a closed set; facts may quote the token, so they are an attribute and not text.
         _log.info("refused: %s", error.reason.value, extra={"reason": error.reason.value, "facts": dict(error.facts)})
         raise
-    return token
+    return accepted
 
 
-def bearer_token(request: ApiRequest) -> str:
-    """The bearer token of a request. Only the ``Authorization`` header can carry it (RFC 9700 section 4.3.2).
-
-    Another scheme, or ``access_token`` as a parameter alone, is an unsupported method and counts as no
-    credentials; the answer has no error code then (RFC 6750 section 3.1). Servers join repeated headers by a
-    comma (RFC 9110 section 5.3), so here they are joined too, and every server gives the same answer.
-
-    :raises RequestMalformed: more than one credential, or ``Bearer`` without one.
-    :raises CredentialMissing: no bearer token.
-    :raises CredentialRejected: it has characters that no token has.
-    """
-    header = ",".join(request.authorization).strip(" \t")
-    if _ONE_MORE_CREDENTIAL.search(header):
-        raise RequestMalformed(Reason.CREDENTIAL_REPEATED)
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != BEARER.lower():
-        raise CredentialMissing()
-    if request.token_in_query or request.token_in_form:
-        raise RequestMalformed(Reason.CREDENTIAL_REPEATED)
-    token = token.lstrip(" ")
-    if not token:
-        raise RequestMalformed(Reason.CREDENTIAL_MISSING)
-    if _B64TOKEN.fullmatch(token) is None:
-        raise CredentialRejected(Reason.TOKEN_MALFORMED, part="b64token")
-    return token
-
-
-def answer(error: Refused | Unavailable, resource: ProtectedResource, requirement: Requirement) -> Answer:
-    """The answer to a request that :func:`authenticate` refused.
+def answer(
+    error: Refused | Unavailable, resource: ProtectedResource, requirement: Requirement, scheme: str = BEARER
+) -> Answer:
+    """The answer to a request that :func:`authenticate` refused, whose :attr:`ApiRequest.scheme` was ``scheme``.
 
     ``scope`` is in the challenge where asking for it would help: without credentials, and with too little scope.
     """
@@ -180,7 +172,14 @@ def answer(error: Refused | Unavailable, resource: ProtectedResource, requiremen
         headers.append(("Retry-After", str(error.retry_after)))
     else:
         scope = requirement.sufficient if refusal in (_MISSING, _INSUFFICIENT) else ()
-        headers.append(("WWW-Authenticate", _challenge(parameters, resource, scope)))
+        if resource.sender_constrained or isinstance(error, ProofRejected):
+            scheme = DPOP
+        headers.append(("WWW-Authenticate", _challenge(scheme, parameters, resource, scope)))
+        if scheme == BEARER and refusal.status == 401:
+            # RFC 9449 section 7.2: what else may be tried. The error is of the scheme that was, and said there.
+            headers.append(("WWW-Authenticate", _written(DPOP, {"algs": _ALGORITHMS})))
+    if isinstance(error, NonceWanted):
+        headers.append((DPOP_NONCE, error.nonce))
     return Answer(refusal.status, tuple(headers), json.dumps(parameters).encode("ascii"))
 
 
@@ -194,18 +193,28 @@ def _refusal(error: Refused | Unavailable) -> _Refusal:
             return _MISSING
         case ScopeInsufficient():
             return _INSUFFICIENT
+        case NonceWanted():
+            return _NONCE_WANTED
+        case ProofRejected():
+            return _UNPROVEN
         case _:
             return _REJECTED
 
 
-def _challenge(error: dict[str, str], resource: ProtectedResource, scope: Sequence[str]) -> str:
+def _challenge(scheme: str, error: dict[str, str], resource: ProtectedResource, scope: Sequence[str]) -> str:
     # RFC 6750 section 3: at least one parameter, which the realm is when there is nothing else to say.
     parameters = {"realm": resource.identifier, **error}
     if scope:
         parameters["scope"] = " ".join(scope)
+    if scheme == DPOP:
+        parameters["algs"] = _ALGORITHMS  # RFC 9449 section 7.1
     if resource.metadata_url:
         parameters["resource_metadata"] = resource.metadata_url
-    return f"{BEARER} " + ", ".join(f"{name}={_quoted(value)}" for name, value in parameters.items())
+    return _written(scheme, parameters)
+
+
+def _written(scheme: str, parameters: dict[str, str]) -> str:
+    return f"{scheme} " + ", ".join(f"{name}={_quoted(value)}" for name, value in parameters.items())
 
 
 def _quoted(value: str) -> str:

@@ -17,15 +17,19 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, Unpack
 from urllib.parse import unquote
 
-from flask import Flask, Response, current_app, g, has_app_context, jsonify, request
+from flask import Flask, Response, after_this_request, current_app, g, has_app_context, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from authserver.errors import Refused, Unavailable
-from authserver.resource.challenge import Answer, ApiRequest, Requirement, answer, authenticate
+from authserver.oauth import DPOP_NONCE
+from authserver.resource.address import ExternalAddress
+from authserver.resource.challenge import Answer, Requirement, answer, authenticate
+from authserver.resource.credential import ApiRequest
 from authserver.resource.metadata import ProtectedResource
 from authserver.resource.token import VerifiedToken
 from authserver.resource.urls import require_url
 from authserver.resource.verifier import AccessTokenVerifier, VerifierOptions
+from authserver.resource.wsgi import offered_proof
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -38,9 +42,9 @@ P = ParamSpec("P")
 class ResourceServer:
     """One API and the authorization server whose tokens it accepts.
 
-    ``issuer``, ``audience`` and ``options`` are those of :class:`AccessTokenVerifier`. ``url`` is the API's
-    external address, where that is not what requests say because of a proxy. ``scopes`` are shown in the
-    metadata document.
+    ``issuer``, ``audience`` and ``options`` are those of :class:`AccessTokenVerifier`. ``url`` is the external
+    address of what this application calls ``/``, which DPoP proofs are compared with; left out, the origin of
+    ``audience``. ``scopes`` are shown in the metadata document.
 
     Needs no application, so that views can be decorated before there is one.
 
@@ -60,7 +64,10 @@ class ResourceServer:
             require_url("url", url)
         self.url = url
         self._verifier = AccessTokenVerifier(issuer=issuer, audience=audience, **options)
-        self._resource = ProtectedResource(audience, issuer, tuple(Requirement(scopes).all_of))
+        self._address = ExternalAddress(url, audience)
+        self._resource = ProtectedResource(
+            audience, issuer, tuple(Requirement(scopes).all_of), options.get("sender_constrained", False)
+        )
 
     def init_app(self, app: Flask) -> None:
         """Serve the metadata document (RFC 9728 section 3) where the audience says that it is.
@@ -88,11 +95,14 @@ class ResourceServer:
         def protect(view: Callable[P, Any]) -> Callable[P, ResponseReturnValue]:
             @wraps(view)
             def protected(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+                incoming = self._incoming()
                 try:
-                    token = authenticate(self._verifier, _incoming(), requirement)
+                    accepted = authenticate(self._verifier, incoming, requirement)
                 except (Refused, Unavailable) as error:
-                    return _response(answer(error, self._resource, requirement))
-                _tokens()[self] = token
+                    return _response(answer(error, self._resource, requirement, incoming.scheme))
+                _tokens()[self] = accepted.token
+                if accepted.nonce is not None:
+                    _hand_over(accepted.nonce)
                 result: ResponseReturnValue = current_app.ensure_sync(view)(*args, **kwargs)
                 return result
 
@@ -111,6 +121,18 @@ class ResourceServer:
             raise RuntimeError("api.token is there only while a view decorated with api.requires() runs")
         return token
 
+    def _incoming(self) -> ApiRequest:
+        # Straight from the WSGI environment (PEP 3333), because nearly every request has neither query nor body. It
+        # has room for one Authorization header: servers join repeated ones.
+        environ = request.environ
+        header = environ.get("HTTP_AUTHORIZATION")
+        return ApiRequest(
+            authorization=(header,) if header else (),
+            token_in_query=bool(environ.get("QUERY_STRING")) and "access_token" in request.args,
+            token_in_form=bool(environ.get("CONTENT_LENGTH")) and _token_in_form(),
+            proof=offered_proof(environ, self._address),
+        )
+
     def _serve_metadata(self) -> Response:
         return jsonify(self._resource.document())
 
@@ -121,16 +143,12 @@ def _tokens() -> dict[ResourceServer, VerifiedToken]:
     return tokens
 
 
-def _incoming() -> ApiRequest:
-    # Straight from the WSGI environment (PEP 3333), because nearly every request has neither query nor body. It
-    # has room for one Authorization header: servers join repeated ones.
-    environ = request.environ
-    header = environ.get("HTTP_AUTHORIZATION")
-    return ApiRequest(
-        authorization=(header,) if header else (),
-        token_in_query=bool(environ.get("QUERY_STRING")) and "access_token" in request.args,
-        token_in_form=bool(environ.get("CONTENT_LENGTH")) and _token_in_form(),
-    )
+def _hand_over(nonce: str) -> None:
+    @after_this_request
+    def hand_over(response: Response) -> Response:
+        response.headers[DPOP_NONCE] = nonce
+        response.headers["Cache-Control"] = "no-store"  # RFC 9449 section 8.2: a cached nonce would be a stale one
+        return response
 
 
 def _token_in_form() -> bool:

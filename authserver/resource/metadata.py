@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-from authserver.oauth import PROTECTED_RESOURCE_PATH
+from authserver.oauth import DPOP_ALGORITHMS, PROTECTED_RESOURCE_PATH
 from authserver.resource.urls import is_web_address
 
 
@@ -12,12 +12,14 @@ class ProtectedResource:
     """A resource server as its clients know it.
 
     ``identifier`` is the audience of its tokens and ``issuer`` the one authorization server that it trusts.
-    ``scopes`` are the ones it wants to be known for; there may be more (RFC 9728 section 2).
+    ``scopes`` are the ones it wants to be known for; there may be more (RFC 9728 section 2). With
+    ``sender_constrained`` it accepts no bearer tokens.
     """
 
     identifier: str
     issuer: str
     scopes: tuple[str, ...] = ()
+    sender_constrained: bool = False
 
     @property
     def metadata_url(self) -> str | None:
@@ -36,13 +38,16 @@ class ProtectedResource:
         """The path of :attr:`metadata_url`, for the adapter that serves the document."""
         return urlsplit(self.metadata_url).path if self.metadata_url else None
 
-    def document(self) -> dict[str, str | list[str]]:
+    def document(self) -> dict[str, str | bool | list[str]]:
         """The members of the metadata document. One without elements is left out (RFC 9728 section 3.2)."""
-        members: dict[str, str | list[str]] = {
+        members: dict[str, str | bool | list[str]] = {
             "resource": self.identifier,
             "authorization_servers": [self.issuer],
             "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
         }
+        if self.sender_constrained:
+            members["dpop_bound_access_tokens_required"] = True
         if self.scopes:
             members["scopes_supported"] = list(self.scopes)
         return members

@@ -45,6 +45,17 @@ class VerifiedToken:
             claims=MappingProxyType(dict(verified.claims)),
         )
 
+    @property
+    def thumbprint(self) -> str | None:
+        """The key that the token is bound to, by its thumbprint (RFC 9449 section 6.1); None if it is bound to none.
+
+        It tells the devices of one owner apart. None also for a token that is bound in a way not known here.
+        """
+        match self.claims.get("cnf"):
+            case {"jkt": str(thumbprint), **others} if not others:
+                return thumbprint
+        return None
+
     def has_scope(self, *scopes: str) -> bool:
         """Whether all of ``scopes`` are granted, for a view that does more for those who may."""
         return self.scope.issuperset(scopes)

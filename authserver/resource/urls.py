@@ -30,6 +30,14 @@ def is_web_address(value: str) -> bool:
     return True
 
 
+def is_on_this_machine(value: str) -> bool:
+    """Whether a URL is one of ``localhost`` or of a loopback address."""
+    try:
+        return _is_this_machine(Location.of(value).host)
+    except ValueError:
+        return False
+
+
 def _is_this_machine(host: str) -> bool:
     address = parse_address(host)
     return host == "localhost" or (address is not None and is_loopback(address))

@@ -42,7 +42,7 @@ class Loopback:
     def start(self) -> None:
         """Serve in a daemon thread."""
         self._server = _Server(self)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def stop(self) -> None:
         """Stop serving, and let waiting requests go. Stopping twice is harmless."""

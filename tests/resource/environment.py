@@ -7,6 +7,7 @@ import pytest
 from authserver.errors import CredentialRejected, Reason
 from authserver.resource.challenge import Verifier
 from authserver.testing import FakeIssuer, FrozenClock
+from tests.devices import DeviceKey
 
 AUDIENCE: Final = "https://images.example.com"
 REQUIRED: Final = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
@@ -33,3 +34,8 @@ def refusal(verifier: Verifier, token: str) -> Reason:
     with pytest.raises(CredentialRejected) as caught:
         verifier.verify(token)
     return caught.value.reason
+
+
+def bound_token(issuer: FakeIssuer, device: DeviceKey, scope: str = "images:read", **claims: Any) -> str:
+    """An access token that is bound to the key of ``device``."""
+    return issuer.access_token(AUDIENCE, scope, **{"cnf": {"jkt": device.thumbprint}, **claims})

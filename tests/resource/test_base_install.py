@@ -10,7 +10,14 @@ SERVER = ("flask", "werkzeug", "redis", "pydantic", "gunicorn", "click", "struct
 
 @pytest.mark.parametrize(
     "module",
-    ["authserver.resource", "authserver.resource.verifier", "authserver.resource.challenge", "authserver.testing"],
+    [
+        "authserver.resource",
+        "authserver.resource.verifier",
+        "authserver.resource.challenge",
+        "authserver.resource.wsgi",
+        "authserver.store.sqlite",
+        "authserver.testing",
+    ],
 )
 def test_nothing_of_the_server_is_imported(module: str) -> None:
     """Contract section 6"""

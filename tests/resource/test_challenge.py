@@ -3,13 +3,14 @@
 import json
 import logging
 import re
-from collections.abc import Sequence
 
 import pytest
 
 from authserver.errors import (
     CredentialMissing,
     CredentialRejected,
+    NonceWanted,
+    ProofRejected,
     Reason,
     Refused,
     RequestMalformed,
@@ -17,7 +18,8 @@ from authserver.errors import (
     Unavailable,
 )
 from authserver.resource import AccessTokenVerifier
-from authserver.resource.challenge import ApiRequest, Requirement, answer, authenticate, bearer_token
+from authserver.resource.challenge import Answer, Requirement, answer, authenticate
+from authserver.resource.credential import ApiRequest, OfferedProof
 from authserver.resource.metadata import ProtectedResource
 from authserver.testing import FakeIssuer
 from tests.resource.environment import AUDIENCE
@@ -27,88 +29,22 @@ ANY_TOKEN = Requirement()
 READ = Requirement(("images:read",))
 METADATA = 'resource_metadata="https://images.example.com/.well-known/oauth-protected-resource"'
 
+DPOP_METADATA = f'algs="ES256 EdDSA Ed25519", {METADATA}'
+ALTERNATIVE = ("WWW-Authenticate", 'DPoP algs="ES256 EdDSA Ed25519"')
+
 ERRORS = [
     RequestMalformed(Reason.CREDENTIAL_REPEATED),
     CredentialMissing(),
     CredentialRejected(Reason.SIGNATURE_WRONG, unverified_sub='"\r\nSet-Cookie: a=b'),
     ScopeInsufficient(["images:read"]),
+    ProofRejected(Reason.PROOF_ADDRESS_WRONG, wanted='"\r\nSet-Cookie: a=b'),
+    NonceWanted(Reason.NONCE_MISSING, nonce="bm9uY2U"),
     Unavailable(Reason.KEYS_UNAVAILABLE),
 ]
 
 
-def reason_of(*authorization: str, in_query: bool = False, in_form: bool = False) -> tuple[type[Refused], Reason]:
-    with pytest.raises(Refused) as caught:
-        bearer_token(ApiRequest(authorization, in_query, in_form))
-    return type(caught.value), caught.value.reason
-
-
-# Where the token is
-
-
-@pytest.mark.parametrize("header", ["Bearer abc", "bearer abc", "BEARER   abc", " Bearer abc ", "\tBearer abc\t"])
-def test_the_scheme_has_no_case_and_spaces_around_are_not_part_of_the_token(header: str) -> None:
-    """R98; RFC 9110 section 11.1"""
-    assert bearer_token(ApiRequest((header,))) == "abc"
-
-
-@pytest.mark.parametrize("headers", [(), ("",), ("Basic dXNlcjpwYXNz",), ("DPoP abc",), ("Bearerabc",), ("abc",)])
-def test_no_bearer_token_is_no_credentials(headers: Sequence[str]) -> None:
-    """R98"""
-    assert reason_of(*headers) == (CredentialMissing, Reason.CREDENTIAL_MISSING)
-
-
-@pytest.mark.parametrize("place", [{"in_query": True}, {"in_form": True}, {"in_query": True, "in_form": True}])
-def test_a_token_as_a_parameter_alone_is_no_credentials(place: dict[str, bool]) -> None:
-    """R98; RFC 6750 section 3.1: an unsupported method is answered without an error code."""
-    assert reason_of(**place) == (CredentialMissing, Reason.CREDENTIAL_MISSING)
-
-
-@pytest.mark.parametrize("place", [{"in_query": True}, {"in_form": True}])
-def test_a_token_as_a_parameter_besides_the_header_is_malformed(place: dict[str, bool]) -> None:
-    """R98; RFC 6750 section 2: one method in each request."""
-    assert reason_of("Bearer abc", **place) == (RequestMalformed, Reason.CREDENTIAL_REPEATED)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        ("Bearer abc", "Bearer def"),
-        ("Bearer abc", "Bearer abc"),
-        ("Bearer abc,Bearer def",),
-        ("Bearer abc , bearer def",),
-        ("Bearer abc", "Basic dXNlcjpwYXNz"),
-        ("Basic dXNlcjpwYXNz", "Bearer abc"),
-        ("Bearer abc", "def"),
-        ("Bearer", "Bearer"),
-    ],
-)
-def test_more_than_one_authorization_is_malformed_whether_or_not_the_server_joined_them(headers: Sequence[str]) -> None:
-    """R98, attacks: two Authorization headers."""
-    assert reason_of(*headers) == (RequestMalformed, Reason.CREDENTIAL_REPEATED)
-
-
-def test_parameters_of_another_scheme_are_not_taken_for_credentials() -> None:
-    assert reason_of('Digest username="a", realm="b", nc=00000001')[0] is CredentialMissing
-
-
-@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "bearer   "])
-def test_the_scheme_without_a_token_is_malformed(header: str) -> None:
-    assert reason_of(header) == (RequestMalformed, Reason.CREDENTIAL_MISSING)
-
-
-@pytest.mark.parametrize("token", ["a b", "a,b=", "é", "a\tb", 'a"b', "=a", "a=b", "{}", "\x00", "a\r\nb"])
-def test_what_is_no_b64token_is_rejected_without_a_look_at_it(token: str) -> None:
-    """RFC 6750 section 2.1"""
-    assert reason_of(f"Bearer {token}") == (CredentialRejected, Reason.TOKEN_MALFORMED)
-
-
-def test_a_header_made_of_commas_is_judged_in_no_time() -> None:
-    for header in ("Bearer " + ", " * 30_000, "Bearer " + "," * 60_000, "Bearer " + ",a" * 30_000 + "="):
-        assert issubclass(reason_of(header)[0], Refused)
-
-
-def test_a_request_does_not_print_its_token() -> None:
-    assert "secret" not in repr(ApiRequest(("Bearer secret",)))
+def challenges(answered: Answer) -> list[str]:
+    return [value for name, value in answered.headers if name == "WWW-Authenticate"]
 
 
 # What scope is enough
@@ -162,15 +98,16 @@ def test_one_string_is_not_taken_for_the_scopes_of_its_letters() -> None:
 
 
 def test_no_credentials_are_answered_with_a_challenge_that_has_no_error() -> None:
-    """R98, R100; RFC 6750 section 3.1"""
+    """R98, R100; RFC 6750 section 3.1, RFC 9449 section 7.2, figure 17"""
     answered = answer(CredentialMissing(), RESOURCE, READ)
     assert answered.status == 401
     assert answered.body == b"{}"
-    assert dict(answered.headers) == {
-        "Content-Type": "application/json",
-        "Cache-Control": "no-store",
-        "WWW-Authenticate": f'Bearer realm="{AUDIENCE}", scope="images:read", {METADATA}',
-    }
+    assert answered.headers == (
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-store"),
+        ("WWW-Authenticate", f'Bearer realm="{AUDIENCE}", scope="images:read", {METADATA}'),
+        ALTERNATIVE,
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,8 +122,9 @@ def test_no_credentials_are_answered_with_a_challenge_that_has_no_error() -> Non
 def test_an_error_is_named_in_the_challenge_and_in_the_body_alike(error: Refused, status: int, code: str) -> None:
     """R98, R100"""
     answered = answer(error, RESOURCE, READ)
-    body, challenge = json.loads(answered.body), dict(answered.headers)["WWW-Authenticate"]
+    body, (challenge, *alternatives) = json.loads(answered.body), challenges(answered)
     assert (answered.status, body["error"]) == (status, code)
+    assert alternatives == ([ALTERNATIVE[1]] if status == 401 else [])
     scope = ', scope="images:read"' if status == 403 else ""
     description = body["error_description"]
     assert challenge == (
@@ -197,7 +135,7 @@ def test_an_error_is_named_in_the_challenge_and_in_the_body_alike(error: Refused
 def test_of_alternatives_the_challenge_asks_for_the_first() -> None:
     requirement = Requirement(("a",), ("b", "c"))
     with_scope = answer(ScopeInsufficient(requirement.sufficient), RESOURCE, requirement)
-    assert ' scope="a b"' in dict(with_scope.headers)["WWW-Authenticate"]
+    assert ' scope="a b"' in challenges(with_scope)[0]
 
 
 def test_when_nothing_is_known_of_the_keys_it_is_503_and_never_401() -> None:
@@ -227,15 +165,72 @@ def test_an_identifier_cannot_break_out_of_its_quotes(error: Refused | Unavailab
     for name, value in answered.headers:
         assert (name + value).isprintable()
         assert (name + value).isascii()
-    challenge = dict(answered.headers).get("WWW-Authenticate", 'Bearer realm=""')
     parameter = r'[a-z_]+="(?:[^"\\]|\\.)*"'
-    assert re.fullmatch(rf"Bearer {parameter}(?:, {parameter})*", challenge)
+    for challenge in challenges(answered):
+        assert re.fullmatch(rf"(?:Bearer|DPoP) {parameter}(?:, {parameter})*", challenge)
 
 
 def test_without_a_web_address_there_is_no_link_and_the_realm_is_enough() -> None:
     """RFC 6750 section 3: at least one parameter follows the scheme."""
     answered = answer(CredentialMissing(), ProtectedResource("images", "https://auth.example.com"), ANY_TOKEN)
-    assert dict(answered.headers)["WWW-Authenticate"] == 'Bearer realm="images"'
+    assert challenges(answered) == ['Bearer realm="images"', ALTERNATIVE[1]]
+
+
+# What is answered to who tried DPoP
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (ProofRejected(Reason.PROOF_REPLAYED), 401, "invalid_dpop_proof"),
+        (NonceWanted(Reason.NONCE_WRONG, nonce="bm9uY2U"), 401, "use_dpop_nonce"),
+        (CredentialRejected(Reason.PROOF_KEY_WRONG), 401, "invalid_token"),
+        (RequestMalformed(Reason.CREDENTIAL_MISSING), 400, "invalid_request"),
+        (ScopeInsufficient(["images:read"]), 403, "insufficient_scope"),
+    ],
+)
+def test_who_tried_dpop_is_challenged_with_it_alone(error: Refused, status: int, code: str) -> None:
+    """R70, R67; RFC 9449 sections 7.1 and 9"""
+    answered = answer(error, RESOURCE, READ, "DPoP")
+    body = json.loads(answered.body)
+    scope = ', scope="images:read"' if status == 403 else ""
+    nonce = (("DPoP-Nonce", "bm9uY2U"),) if code == "use_dpop_nonce" else ()
+    assert (answered.status, body["error"]) == (status, code)
+    assert answered.headers == (
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-store"),
+        (
+            "WWW-Authenticate",
+            f'DPoP realm="{AUDIENCE}", error="{code}", error_description="{body["error_description"]}"{scope}, '
+            f"{DPOP_METADATA}",
+        ),
+        *nonce,
+    )
+
+
+def test_a_proof_that_came_with_a_bearer_token_is_answered_as_a_proof() -> None:
+    """R70"""
+    (challenge,) = challenges(answer(ProofRejected(Reason.PROOF_UNEXPECTED), RESOURCE, READ))
+    assert challenge.startswith(f'DPoP realm="{AUDIENCE}", error="invalid_dpop_proof"')
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "DPoP"])
+def test_an_api_that_takes_no_bearer_tokens_does_not_ask_for_one(scheme: str) -> None:
+    """R70; RFC 9449 section 7.1, figure 15"""
+    resource = ProtectedResource(AUDIENCE, "https://auth.example.com", sender_constrained=True)
+    (challenge,) = challenges(answer(CredentialMissing(), resource, READ, scheme))
+    assert challenge == f'DPoP realm="{AUDIENCE}", scope="images:read", {DPOP_METADATA}'
+    (challenge,) = challenges(answer(CredentialRejected(Reason.SENDER_UNPROVEN), resource, READ, scheme))
+    assert challenge.startswith(f'DPoP realm="{AUDIENCE}", error="invalid_token"')
+
+
+def test_a_proof_beside_a_bearer_token_is_refused_and_not_ignored(
+    verifier: AccessTokenVerifier, issuer: FakeIssuer
+) -> None:
+    request = ApiRequest((f"Bearer {issuer.access_token(AUDIENCE)}",), proof=OfferedProof(("a",), "GET", (AUDIENCE,)))
+    with pytest.raises(ProofRejected) as caught:
+        authenticate(verifier, request, ANY_TOKEN)
+    assert caught.value.reason is Reason.PROOF_UNEXPECTED
 
 
 # What the operator sees

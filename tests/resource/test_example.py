@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from authserver.testing import FakeIssuer
+from tests.devices import DeviceKey
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "resource_server.py"
 AUDIENCE = "https://photos.example.com"
@@ -23,13 +25,18 @@ def issuer() -> Iterator[FakeIssuer]:
 def client(monkeypatch: pytest.MonkeyPatch, issuer: FakeIssuer) -> Iterator[FlaskClient]:
     monkeypatch.setenv("ISSUER", issuer.issuer)
     monkeypatch.setenv("AUDIENCE", AUDIENCE)
+    with load().test_client() as client:
+        yield client
+
+
+def load() -> Flask:
     spec = importlib.util.spec_from_file_location("example_resource_server", EXAMPLE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    with module.app.test_client() as client:
-        yield client
+    app: Flask = module.app
+    return app
 
 
 def test_each_scope_opens_what_it_should(client: FlaskClient, issuer: FakeIssuer) -> None:
@@ -53,3 +60,26 @@ def test_nobody_gets_in_without_a_token(client: FlaskClient) -> None:
     document = client.get("/.well-known/oauth-protected-resource").json
     assert document is not None
     assert document["scopes_supported"] == ["images:read", "images:write"]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_device_calls_with_its_key_and_a_thief_cannot(
+    monkeypatch: pytest.MonkeyPatch, client: FlaskClient, issuer: FakeIssuer, tmp_path: Path, shared: bool
+) -> None:
+    """R64, R65, R68"""
+    if shared:
+        monkeypatch.setenv("REPLAY", str(tmp_path / "replay.db"))
+    clients = [load().test_client(), load().test_client()] if shared else [client]
+    device, url = DeviceKey(), f"{AUDIENCE}/me"
+    token = issuer.access_token(AUDIENCE, cnf={"jkt": device.thumbprint})
+
+    def call(scheme: str, proof: str) -> list[int]:
+        headers = {"Authorization": f"{scheme} {token}", "DPoP": proof}
+        return [client.get("/me", headers=headers).status_code for client in clients * 2]
+
+    proof = device.proof("GET", url, access_token=token)
+    assert call("DPoP", proof) == [200] + [401] * (2 * len(clients) - 1)
+    assert set(call("Bearer", device.proof("GET", url, access_token=token))) == {401}
+    assert set(call("DPoP", DeviceKey().proof("GET", url, access_token=token))) == {401}
+    headers = {"Authorization": f"DPoP {token}", "DPoP": device.proof("GET", url, access_token=token)}
+    assert clients[0].get("/me", headers=headers).json == {"caller": "tests:somebody", "key": device.thumbprint}

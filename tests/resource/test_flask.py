@@ -153,6 +153,7 @@ def test_the_metadata_document_is_served_where_the_challenge_says(client: FlaskC
         "resource": AUDIENCE,
         "authorization_servers": [issuer.issuer],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519"],
         "scopes_supported": ["images:read"],
     }
 

@@ -39,12 +39,19 @@ def test_the_document_names_the_identifier_as_it_is_and_leaves_out_what_is_empty
         "resource": "https://a.example/",
         "authorization_servers": [ISSUER],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519"],
     }
 
 
 def test_the_document_names_the_scopes_that_are_meant_to_be_known() -> None:
     document = ProtectedResource("https://a.example/", ISSUER, ("images:read", "images:write")).document()
     assert document["scopes_supported"] == ["images:read", "images:write"]
+
+
+def test_the_document_says_that_bearer_tokens_are_not_accepted() -> None:
+    """R3; RFC 9728 section 2"""
+    document = ProtectedResource("https://a.example/", ISSUER, sender_constrained=True).document()
+    assert document["dpop_bound_access_tokens_required"] is True
 
 
 @pytest.mark.parametrize(

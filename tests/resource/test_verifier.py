@@ -134,7 +134,7 @@ def test_no_token_is_believed_that_was_made_to_live_longer_than_an_hour(
 def test_a_bound_token_is_no_bearer_token(elliptic: oracle.Key, clock: FrozenClock, confirmation: object) -> None:
     """R68: not even with a confirmation that says nothing."""
     token = oracle.sign(elliptic, {**claims(ISSUER, clock), "cnf": confirmation}, typ="at+jwt")
-    assert refusal(verifier_of(elliptic, clock), token) is Reason.CONFIRMATION_UNSUPPORTED
+    assert refusal(verifier_of(elliptic, clock), token) is Reason.SENDER_UNPROVEN
 
 
 def test_an_algorithm_that_is_not_listed_is_refused(elliptic: oracle.Key, clock: FrozenClock) -> None:

@@ -1,0 +1,96 @@
+"""Whether a request is by who holds the key of its token: RFC 9449 section 4.3, at a resource server."""
+
+import logging
+from typing import Final
+
+from authserver.errors import CredentialRejected, NonceWanted, ProofRejected, Reason
+from authserver.jose.dpop import Proof, check_time, check_token, read_proof, sole_proof
+from authserver.jose.nonce import LIFETIME, Nonces
+from authserver.resource.credential import OfferedProof
+from authserver.resource.replay import Replay
+from authserver.resource.token import VerifiedToken
+
+_log = logging.getLogger("authserver.resource")
+
+MAX_AGE: Final = 60
+"""How many seconds old a proof without a nonce may be."""
+
+
+class ProofChecker:
+    """Accepts proofs for the API that ``audience`` names. ``skew`` is how far clocks may differ, in seconds."""
+
+    def __init__(self, audience: str, replay: Replay, nonces: Nonces, *, skew: int, nonce_required: bool) -> None:
+        self._audience = audience
+        self._replay = replay
+        self._nonces = nonces
+        self._skew = skew
+        self._nonce_required = nonce_required
+
+    def check(self, offered: OfferedProof, token: str, verified: VerifiedToken, now: float) -> str | None:
+        """Check the proof that came with a token, and use it up. ``verified`` is what that ``token`` says.
+
+        Returns a nonce for the caller's next proof where its own is half-way to being stale (RFC 9449 section 8.2).
+        Not with every answer: one that carries a nonce must not be cached.
+
+        :raises CredentialRejected: the token is bound to no key, or to another one.
+        :raises NonceWanted: the proof has no fresh nonce of ours, and its own time or the API asks for one.
+        :raises ProofRejected: it is missing, there are several, or it is not one for this request.
+        :raises Unavailable: what was used cannot be remembered at the moment.
+        """
+        thumbprint = _bound_to(verified)
+        proof = _read(offered)
+        if proof.thumbprint != thumbprint:
+            # RFC 9449 section 7.1, figure 16: here it is the token that is wrong. Another one may be for this key.
+            raise CredentialRejected(Reason.PROOF_KEY_WRONG)
+        check_token(proof, token)
+        until, nonce = self._freshness(proof, now)
+        self._use_up(proof, until, now)
+        return nonce
+
+    def _freshness(self, proof: Proof, now: float) -> tuple[float, str | None]:
+        """When the proof ends being acceptable, and a nonce to follow its own.
+
+        With a fresh nonce of ours the proof's own time is not judged, so that a device whose clock is wrong is served.
+        """
+        if proof.nonce is not None:
+            until = self._nonces.expiry(proof.nonce, now)
+            if until is None:
+                raise NonceWanted(Reason.NONCE_WRONG, nonce=self._nonces.give(now))
+            return until, self._nonces.give(now) if until - now <= LIFETIME / 2 else None
+        if self._nonce_required:
+            raise NonceWanted(Reason.NONCE_MISSING, nonce=self._nonces.give(now))
+        try:
+            return check_time(proof, max_age=MAX_AGE, now=now, skew=self._skew), None
+        except ProofRejected as late:
+            raise NonceWanted(late.reason, nonce=self._nonces.give(now), **late.facts) from late
+
+    def _use_up(self, proof: Proof, until: float, now: float) -> None:
+        # The key is part of the source, so that a memory can see to it that no device takes all the room.
+        source = f"DPoP {self._audience} {proof.thumbprint}"
+        try:
+            self._replay.use_once(source, proof.use_id, expires_at=until, now=now)
+        except CredentialRejected as error:
+            raise ProofRejected(Reason.PROOF_REPLAYED) from error
+
+
+def _bound_to(verified: VerifiedToken) -> str:
+    """The thumbprint of the key that a token is bound to, where that is the only thing it is bound to."""
+    if verified.thumbprint is None:
+        unbound = "cnf" not in verified.claims
+        raise CredentialRejected(Reason.SENDER_UNPROVEN if unbound else Reason.CONFIRMATION_UNSUPPORTED)
+    return verified.thumbprint
+
+
+def _read(offered: OfferedProof) -> Proof:
+    header = sole_proof(offered.headers)
+    if not offered.urls:
+        _log.warning("no DPoP proof can be accepted: set url to the external address of this API")
+        raise ProofRejected(Reason.PROOF_ADDRESS_WRONG, remedy="set url")
+    *others, last = offered.urls
+    for url in others:
+        try:
+            return read_proof(header, method=offered.method, url=url)
+        except ProofRejected as error:
+            if error.reason is not Reason.PROOF_ADDRESS_WRONG:
+                raise
+    return read_proof(header, method=offered.method, url=last)
