@@ -11,5 +11,6 @@ def main() -> None:
         if (error.name or "").partition(".")[0] == "authserver":
             raise
         # The middleware and the client are installed without what the server needs.
-        sys.exit(f'authserver: {error.name} is not installed. For the server: pip install "authserver[server]"')
+        remedy = 'For the server: pip install "authserver[server]". For enroll alone: pip install "authserver[cli]"'
+        sys.exit(f"authserver: {error.name} is not installed. {remedy}")
     authserver(prog_name="authserver")

@@ -8,7 +8,7 @@ import click
 
 Event = Mapping[str, Any]
 
-_KINDS: Final = frozenset(("decision", "revocation", "introspection"))
+_KINDS: Final = frozenset(("decision", "revocation", "introspection", "enrollment", "invitation", "device"))
 
 audit_log_option = click.option(
     "--audit-log",

@@ -4,12 +4,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 
+from authserver.cli.output import fail, json_option
 from authserver.errors import ConfigurationError, Unavailable
+from authserver.server import open_store
 from authserver.settings import Settings, load
+from authserver.store.ports import Store
+
+__all__ = ["EX_CONFIG", "config_option", "exit_codes", "fail", "json_option", "load_settings", "opened_store"]
 
 EX_CONFIG: Final = 78
 
@@ -21,8 +26,6 @@ config_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The configuration file. AUTHSERVER_CONFIG names it too.",
 )
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @contextmanager
@@ -44,7 +47,14 @@ def load_settings(config: Path) -> Settings:
         return load(config)
 
 
-def fail(message: str) -> NoReturn:
-    """Say why, and exit 1."""
-    click.echo(message, err=True)
-    sys.exit(1)
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """The store of a configuration, which the server must have made; what goes wrong ends the command."""
+    if not settings.store_path.exists():
+        fail(f"There is no store at {settings.store_path} yet. The server makes it when it starts.")
+    store = open_store(settings)
+    with exit_codes():
+        try:
+            yield store
+        finally:
+            store.close()

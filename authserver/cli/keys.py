@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import click
 
-from authserver.cli.configuration import config_option, exit_codes, fail, json_option, load_settings
+from authserver.cli.configuration import config_option, fail, json_option, load_settings, opened_store
 from authserver.cli.times import instant
 from authserver.keys.ring import Entry, KeyUnknown, State
 from authserver.keys.rotate import KeyRing
 from authserver.keys.schedule import KeyTooYoung
-from authserver.server import open_ring, open_store
+from authserver.server import open_ring
 
 _UNITS: Final = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 
@@ -87,16 +87,10 @@ def rewrap(config: Path, as_json: bool) -> None:
 def opened_ring(config: Path) -> Iterator[KeyRing]:
     """The key ring of a configuration, read from its store; what goes wrong ends the command."""
     settings = load_settings(config)
-    if not settings.store_path.exists():
-        fail(f"There is no store at {settings.store_path} yet. The server makes it when it starts.")
-    store = open_store(settings)
-    with exit_codes():
-        try:
-            ring = open_ring(settings, store)
-            ring.refresh()
-            yield ring
-        finally:
-            store.close()
+    with opened_store(settings) as store:
+        ring = open_ring(settings, store)
+        ring.refresh()
+        yield ring
 
 
 def show(ring: KeyRing, now: float, as_json: bool) -> None:

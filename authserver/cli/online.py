@@ -37,8 +37,11 @@ class Reached:
 
 
 def reach(settings: Settings, *, clock: Clock, patience: float = PATIENCE) -> tuple[Reached, ...]:
-    """Fetch the keys of every source at the same time, and give up on what takes longer than ``patience`` seconds."""
-    flights = {name: _take_off(name, settings, clock) for name in settings.sources}
+    """Fetch the keys of every source of identity tokens at the same time.
+
+    What takes longer than ``patience`` seconds is given up.
+    """
+    flights = {name: _take_off(name, settings, clock) for name in settings.jwt_sources}
     landed, _ = wait(flights.values(), timeout=patience)
     late = {name: Reached(name, cause=Cause.TIMED_OUT) for name in flights}
     return tuple(flight.result() if flight in landed else late[name] for name, flight in flights.items())
@@ -60,7 +63,7 @@ def _fly(flight: "Future[Reached]", reach_one: Callable[[], Reached]) -> None:
 
 
 def _reach_one(name: str, settings: Settings, clock: Clock) -> Reached:
-    table = settings.sources[name]
+    table = settings.jwt_sources[name]
     asked_at = clock()
     try:
         fetched = key_fetch(table, settings)()

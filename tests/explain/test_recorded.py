@@ -78,18 +78,29 @@ def test_a_request_that_was_granted_is_exit_0(configuration: Path, log: Path) ->
 
 @pytest.mark.parametrize(
     ("event", "outcome", "exit_code"),
-    [("revocation", "revoked", 0), ("revocation", "refused", 1), ("introspection", "refused", 1)],
+    [
+        ("revocation", "revoked", 0),
+        ("revocation", "refused", 1),
+        ("introspection", "refused", 1),
+        ("enrollment", "enrolled", 0),
+        ("enrollment", "refused", 1),
+        ("invitation", "invited", 0),
+        ("device", "rekeyed", 0),
+        ("device", "deleted", 0),
+        ("device", "revoked", 0),
+        ("device", "refused", 1),
+    ],
 )
 def test_requests_to_the_other_endpoints_are_found_too(
     event: str, outcome: str, exit_code: int, configuration: Path, tmp_path: Path
 ) -> None:
-    reason = {} if outcome == "revoked" else {"reason": "key_unknown"}
+    reason = {"reason": "key_unknown"} if outcome == "refused" else {}
     recorded = {"event": event, "time": 1_800_000_000.0, "request_id": "0c5e", "outcome": outcome, **reason}
     log = tmp_path / "audit.log"
     log.write_text(json.dumps(recorded) + "\n", encoding="utf-8")
     result = run("explain", "--config", configuration, "--request-id", "0c5e", "--audit-log", log)
     assert result.exit_code == exit_code
-    assert result.stdout.startswith(f"{outcome}: key_unknown\n  meaning: " if reason else "revoked\n")
+    assert result.stdout.startswith(f"{outcome}: key_unknown\n  meaning: " if reason else f"{outcome}\n")
 
 
 def test_a_request_that_is_not_there_is_exit_1(configuration: Path, log: Path) -> None:

@@ -56,6 +56,16 @@ source = "cluster"
 match = {{ namespace = "media", service_account = "thumbnailer" }}
 resource = "https://images.example.com"
 scope = ["images:read"]
+
+[sources.phones]
+type = "device"
+
+[[allow]]
+name = "phones-of-alice-read-images"
+source = "phones"
+match = {{ owner = "alice" }}
+resource = "https://images.example.com"
+scope = ["images:read"]
 """
 
 
@@ -70,6 +80,7 @@ class Stage:
         self.cluster = cluster
         self.configuration = folder / "authserver.toml"
         self.output = folder / "output.log"
+        self.phone = folder / "phone"
         self.port, self.api_port = _free_port(), _free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._http = urllib3.PoolManager(retries=False, timeout=5.0)
@@ -83,6 +94,11 @@ class Stage:
     def api(self) -> str:
         """The API's address."""
         return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def images(self) -> str:
+        """The address that the API is called at."""
+        return self.api + "/images"
 
     def identity(self, service_account: str, **claims: Any) -> str:
         """The identity token that the cluster gives a service account in the namespace ``media``."""
@@ -112,8 +128,11 @@ class Stage:
 
     def call(self, token: str, method: str = "GET") -> tuple[int, Mapping[str, str], bytes]:
         """Call the API with a token; status, headers and body."""
-        headers = {"Authorization": f"Bearer {token}"}
-        response = self._http.request(method, self.api + "/images", headers=headers)
+        return self.request({"Authorization": f"Bearer {token}"}, method)
+
+    def request(self, headers: Mapping[str, str], method: str = "GET") -> tuple[int, Mapping[str, str], bytes]:
+        """Call the API with these headers; status, headers and body."""
+        response = self._http.request(method, self.images, headers=headers)
         return response.status, response.headers, response.data
 
     def published(self) -> list[str]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from authserver.cli.demo.device import call_as_the_phone, enroll_a_phone, revoke_the_phone, rob_the_phone
 from authserver.cli.demo.stage import PATIENCE, Stage, expect
 from authserver.jose.compact import parse
 from authserver.testing import FakeIssuer
@@ -94,6 +95,10 @@ STEPS: Final[tuple[tuple[str, Callable[[Stage], Lines]], ...]] = (
     ("An API protected by the middleware accepts the token", accept),
     ("A scope that was not granted opens nothing", refuse_scope),
     ("Whoever has no rule, no key or no time left gets nothing", refuse_strangers),
+    ("A phone enrols with an invitation", enroll_a_phone),
+    ("It calls the API with a token that is bound to its key", call_as_the_phone),
+    ("The stolen token is worth nothing", rob_the_phone),
     ("Keys rotate with nobody refused", rotate),
     ("A leaked key is withdrawn", revoke),
+    ("The phone is revoked, and nobody else notices", revoke_the_phone),
 )

@@ -17,7 +17,7 @@ from authserver.cli.times import read_instant
 from authserver.settings import Settings
 
 _DENIED: Final = 1
-_GRANTED: Final = ("issued", "revoked")
+_GRANTED: Final = ("issued", "revoked", "enrolled", "invited", "rekeyed", "deleted")
 
 
 class TokenFile(click.File):
@@ -59,7 +59,7 @@ class Question:
 
 @click.command()
 @config_option
-@click.option("--token", type=TokenFile(errors="replace"), help="A file with an identity token, or -.")
+@click.option("--token", type=TokenFile(errors="replace"), help="A file with an identity token or an assertion, or -.")
 @click.option("--claims", type=click.File("rb"), help="A file with a JSON object of claims, or -.")
 @click.option("--source", help="With --claims: the name of the source that the caller is from.")
 @click.option("--resource", help="The identifier of the resource that is asked for.")
@@ -73,8 +73,9 @@ def explain(context: click.Context, /, config: Path, as_json: bool, **options: A
     """Say which rule decides about a caller, claim by claim, and what would let it through if it is denied.
 
     The caller is whoever presents --token, or has --claims: a claim set as the platform sends it, with its "iss", or
-    the attributes that rules can match. Nothing is granted, and no token is used up or printed. With --request-id, say
-    what was decided on a request, and what its sender was not told.
+    the attributes that rules can match. A DPoP proof is not looked at; it is said where one is needed. Nothing is
+    granted, and no token is used up or printed. With --request-id, say what was decided on a request, and what its
+    sender was not told.
 
     Exit codes: 0 allowed, 1 denied, 2 usage, 78 the configuration cannot be used.
     """

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from authserver.cli.explain.caller import Caller
-from authserver.errors import ProofRejected, Reason, Refused, Unavailable
+from authserver.errors import Refused, Unavailable
 from authserver.model import Authorization, Resource, Subject
 from authserver.policy.authorize import Policy
 from authserver.policy.explain import Explanation, explain
@@ -16,7 +16,8 @@ class Answer:
     """A decision at the time ``at``, in seconds since the epoch.
 
     ``explanation`` is what the rules say of ``caller``, which is None where the target was refused before. ``lacking``
-    is why nothing is suggested though a rule would help.
+    is why nothing is suggested though a rule would help, and ``proof`` what a caller must show too that the rules
+    admit.
     """
 
     at: float
@@ -25,6 +26,7 @@ class Answer:
     explanation: Explanation | None = None
     suggestion: str | None = None
     lacking: str | None = None
+    proof: str | None = None
 
     @property
     def allowed(self) -> bool:
@@ -35,14 +37,15 @@ class Answer:
     def notes(self) -> tuple[str, ...]:
         """What else to know."""
         notes = self.caller.notes if self.caller is not None else ()
-        return notes if self.lacking is None else (*notes, self.lacking)
+        return (*notes, *(note for note in (self.lacking, self.proof) if note is not None))
 
 
 def answer(policy: Policy, target: str, scope: str | None, find: Callable[[], Caller], at: float) -> Answer:
     """Decide as the token endpoint does, in its order: the resource, then the caller, then the rules.
 
     ``find`` finds the caller. One that is not believed is refused, and still shown to the rules; they suggest nothing
-    for it, because a rule must not be made of what nobody verified.
+    for it, because a rule must not be made of what nobody verified. A DPoP proof, where one is wanted, is taken for
+    granted.
     """
     try:
         resource = policy.resource((), (target,))
@@ -54,7 +57,8 @@ def answer(policy: Policy, target: str, scope: str | None, find: Callable[[], Ca
         return Answer(at, caller.identity, caller, explain(policy, claimed, resource, scope) if claimed else None)
     explanation = explain(policy, caller.identity, resource, scope)
     if isinstance(explanation.decision, Authorization):
-        return Answer(at, _issued(explanation.decision, caller, resource), caller, explanation)
+        decision = explanation.decision if caller.spent is None else caller.spent
+        return Answer(at, decision, caller, explanation, proof=_proof(caller, resource))
     names = {rule.name for rule in policy.rules}
     return Answer(
         at,
@@ -66,7 +70,9 @@ def answer(policy: Policy, target: str, scope: str | None, find: Callable[[], Ca
     )
 
 
-def _issued(granted: Authorization, caller: Caller, resource: Resource) -> Authorization | Refused | Unavailable:
+def _proof(caller: Caller, resource: Resource) -> str | None:
+    if caller.is_device:
+        return "a device needs a DPoP proof by its own key too, which is not looked at here"
     if resource.sender_constrained:
-        return ProofRejected(Reason.PROOF_MISSING)  # nobody who asks here has shown one
-    return granted if caller.spent is None else caller.spent
+        return "this resource needs a DPoP proof by a key of the caller too, which is not looked at here"
+    return None

@@ -10,13 +10,14 @@ import click
 from authserver.errors import CredentialRejected, Reason, Refused, Unavailable
 from authserver.identity.authenticate import Identity
 from authserver.identity.source import JwtSource, SourceTable
-from authserver.identity.suppose import ENVELOPE, suppose
+from authserver.identity.sources.device import DeviceTable, doubt
+from authserver.identity.suppose import ENVELOPE, suppose, suppose_device
 from authserver.jose.compact import Json, json_object, parse
 from authserver.jose.verify import sole_audience
-from authserver.model import Credential, Subject
+from authserver.model import Credential, Device, Subject
 from authserver.policy.expect import read_values
 from authserver.policy.suggest import Identifying
-from authserver.server import build_sources, open_key_sets, open_onlooker
+from authserver.server import build_devices, build_sources, open_key_sets, open_onlooker
 from authserver.settings import Settings
 from authserver.table import Mistake
 
@@ -38,7 +39,7 @@ class Caller:
 
     ``claimed`` is who a caller that is not believed says it is, if that can be told. ``spent`` is why a credential that
     may be used once cannot be used now, which matters when everything else is right. ``identifying`` is what tells the
-    subject from others. ``notes`` are for who asked.
+    subject from others, and ``is_device`` whether it enrolled here. ``notes`` are for who asked.
     """
 
     basis: Basis
@@ -46,6 +47,7 @@ class Caller:
     claimed: Subject | None = None
     spent: Refused | Unavailable | None = None
     identifying: Identifying = field(default_factory=Identifying)
+    is_device: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -57,36 +59,46 @@ class Callers:
 
     def __init__(self, settings: Settings, at: float) -> None:
         self._at = at
+        self._tables = settings.sources
         self._sources = build_sources(settings, open_key_sets(settings, lambda: at))
         self._used = open_onlooker(settings)
-        self._identity = Identity(self._sources.values(), self._used)
+        self._identity = Identity(self._sources.values(), self._used, build_devices(settings, self._used))
 
     def of_token(self, unverified_token: str) -> Caller:
         """The caller that presents this token, through everything that the token endpoint would ask of it."""
         try:
-            subject = self._identity.authenticate(Credential(unverified_token), self._at)
+            subject = self._identity.authenticate(Credential(unverified_token, authenticates_client=True), self._at)
         except (Refused, Unavailable) as refused:
             return self._unbelieved(unverified_token, refused)
-        identifying = _identifying(self._sources[subject.source].table)
-        return Caller(Basis.VERIFIED, subject, spent=self._spent(subject), identifying=identifying)
+        table = self._tables[subject.source]
+        return Caller(
+            Basis.VERIFIED,
+            subject,
+            spent=self._spent(subject),
+            identifying=_identifying(table),
+            is_device=isinstance(table, DeviceTable),
+        )
 
     def of_claims(self, claims: Json, name: str) -> Caller:
         """The caller of the source ``name`` with these claims, which are a claim set if they have an ``iss``.
 
         :raises click.UsageError: there is no such source, or they are neither a claim set nor attributes.
         """
+        table = self._tables.get(name)
+        if table is None:
+            raise click.UsageError(f"There is no source {name!r}. There are: {', '.join(sorted(self._tables))}.")
         source = self._sources.get(name)
-        if source is None:
-            raise click.UsageError(f"There is no source {name!r}. There are: {', '.join(sorted(self._sources))}.")
-        identifying = _identifying(source.table)
-        if "iss" not in claims:
-            return Caller(Basis.SUPPOSED, _described(source, claims), identifying=identifying)
+        if source is None or "iss" not in claims:
+            return _described(name, table, claims)
+        return self._of_claim_set(source, claims)
+
+    def _of_claim_set(self, source: JwtSource, claims: Json) -> Caller:
         try:
             identity = self._believed(source, claims)
         except Refused as refused:
             notes = tuple(self._other_sources(source, claims))
             return Caller(Basis.SUPPOSED, refused, claimed=self._claimed(source, claims), notes=notes)
-        return Caller(Basis.SUPPOSED, identity, identifying=identifying)
+        return Caller(Basis.SUPPOSED, identity, identifying=_identifying(source.table))
 
     def _believed(self, source: JwtSource, claims: Json) -> Subject:
         """Who has these claims, in a token of this source.
@@ -124,9 +136,21 @@ class Callers:
             unverified_claims = parse(unverified_token).unverified_claims
         except Refused:
             return Caller(Basis.UNVERIFIED, refused)
+        device = self._device(unverified_claims)
+        if device is not None:
+            return Caller(Basis.UNVERIFIED, refused, claimed=suppose_device(device), is_device=True)
         possible = self._possible(unverified_claims)
         claimed = self._claimed(possible[0], unverified_claims) if len(possible) == 1 else None
         return Caller(Basis.UNVERIFIED, refused, claimed=claimed)
+
+    def _device(self, unverified_claims: Json) -> Device | None:
+        """The device that an assertion says it is by, if there is one and its source is configured."""
+        unverified_client_id = unverified_claims.get("iss")
+        try:
+            device = self._used.read_device(str(unverified_client_id))
+        except Unavailable:
+            return None
+        return device if device is not None and isinstance(self._tables.get(device.source), DeviceTable) else None
 
     def _possible(self, unverified_claims: Json) -> list[JwtSource]:
         """The source that a token says it is from; where its audience is wrong, every source of its issuer."""
@@ -146,19 +170,32 @@ def read_claims(raw: bytes) -> Json:
         raise click.UsageError("The claims are not one JSON object in UTF-8.") from error
 
 
-def _described(source: JwtSource, attributes: Mapping[str, Any]) -> Subject:
-    unknown = sorted(set(attributes) - source.table.attribute_names)
-    if unknown:
-        known = ", ".join(sorted(source.table.attribute_names))
+def _described(name: str, table: SourceTable, attributes: Mapping[str, Any]) -> Caller:
+    is_device = isinstance(table, DeviceTable)
+    if is_device and "iss" in attributes:
         raise click.UsageError(
-            f"{unknown[0]!r} is no attribute of the source {source.name!r}. Its attributes are: {known}. "
+            f'The source {name!r} is of devices: describe one by its attributes, without an "iss", '
+            "or show an assertion of it with --token."
+        )
+    unknown = sorted(each for each in attributes if not table.knows(each))
+    if unknown:
+        known = ", ".join(sorted(table.attribute_names))
+        raise click.UsageError(
+            f"{unknown[0]!r} is no attribute of the source {name!r}. Its attributes are: {known}. "
             'A whole claim set, as the platform sends it, has an "iss".'
         )
     try:
         values = {name: read_values(value) for name, value in attributes.items()}
     except Mistake as mistake:
         raise click.UsageError(f"A claim {mistake}. {mistake.remedy}") from mistake
-    return Subject(source.name, "", values, credential_id="", named_only=source.table.named_only(values))
+    doubts = filter(None, map(doubt, attributes)) if is_device else ()
+    return Caller(
+        Basis.SUPPOSED,
+        Subject(name, "", values, credential_id="", named_only=table.named_only(values)),
+        identifying=_identifying(table),
+        is_device=is_device,
+        notes=tuple(doubts),
+    )
 
 
 def _identifying(table: SourceTable) -> Identifying:
