@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n auto $(PYTEST_OPTIONS)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help demo test quick check fmt fmt-check lint types walls recipes proxy interop lock clean
+.PHONY: help demo test quick check fmt fmt-check lint types walls recipes proxy interop browser lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,10 +27,10 @@ demo: .venv/server ## the whole story on this machine, in under a minute
 	@$(BIN)/authserver demo
 
 test: .venv/developer ## every test that needs nothing but Python
-	@$(PYTEST) -m "not interop and not proxy and not recipes"
+	@$(PYTEST) -m "not interop and not proxy and not recipes and not browser"
 
 quick: .venv/developer ## the tests that take less than a minute and a half together
-	@$(PYTEST) -m "not slow and not interop and not proxy and not recipes"
+	@$(PYTEST) -m "not slow and not interop and not proxy and not recipes and not browser"
 
 check: fmt-check lint types walls test ## everything that must hold before a commit
 
@@ -50,7 +50,7 @@ types: .venv/developer ## mypy, strict
 walls: .venv/developer ## who may import whom
 	@$(BIN)/lint-imports --no-logo --no-cache
 
-recipes: .venv/recipes ## the recipes of the documentation; needs curl, jq and sqlite3
+recipes: .venv/recipes ## the recipes of the documentation; needs curl, jq, openssl and sqlite3
 	@$(BIN)/python -m pytest -m recipes $(PYTEST_OPTIONS)
 
 proxy: .venv/developer ## the hostile table through a proxy; needs nginx
@@ -59,11 +59,15 @@ proxy: .venv/developer ## the hostile table through a proxy; needs nginx
 interop: .venv/developer tests/interop/node_modules/installed ## programs of other ecosystems; needs node and npm
 	@$(BIN)/python -m pytest -m interop $(PYTEST_OPTIONS)
 
+browser: .venv/browser ## a browser as a device; needs Chromium and its driver
+	@$(BIN)/python -m pytest -m browser $(PYTEST_OPTIONS)
+
 lock: .venv/developer ## work the lock files out again from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra server --output-file requirements.lock
 	@$(COMPILE) pyproject.toml --extra server --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(COMPILE) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(COMPILE) --group recipes --constraint requirements-dev.lock --output-file requirements-recipes.lock
+	@$(COMPILE) --group browser --constraint requirements-dev.lock --output-file requirements-browser.lock
 
 clean: ## remove what the other targets made
 	@rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist tests/interop/node_modules
@@ -93,6 +97,10 @@ clean: ## remove what the other targets made
 
 .venv/recipes: .venv/developer requirements-recipes.lock
 	@$(PIP) install --quiet --require-hashes -r requirements-recipes.lock
+	@touch $@
+
+.venv/browser: .venv/developer requirements-browser.lock
+	@$(PIP) install --quiet --require-hashes -r requirements-browser.lock
 	@touch $@
 
 tests/interop/node_modules/installed: tests/interop/package.json tests/interop/package-lock.json

@@ -9,7 +9,7 @@ from typing import Final
 from authserver.errors import Reason
 from tests.house.tree import PACKAGE
 
-_NO_FACTS: Final = {"scheme", "retry_after"}
+_NO_FACTS: Final = {"scheme", "retry_after", "nonce"}
 """Keywords of errors that go to the caller, and are no facts."""
 
 _ONLY_TOLD: Final = {"failed", "self._tell_of"}

@@ -16,6 +16,7 @@ IMPORT_NAMES: Final = {
     "limits": "limits",
     "prometheus-client": "prometheus_client",
     "pydantic": "pydantic",
+    "segno": "segno",
     "structlog": "structlog",
     "werkzeug": "werkzeug",
 }

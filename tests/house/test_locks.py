@@ -7,7 +7,8 @@ import pytest
 from tests.house.tree import LOCKS, ROOT, locked, requirements
 
 DEPENDENCIES = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
-DIRECT = frozenset().union(*map(requirements, ("base", "server", "flask", "otel", "dev", "build", "recipes")))
+KINDS = ("base", "server", "cli", "flask", "keyring", "otel", "dev", "build", "recipes", "browser")
+DIRECT = frozenset().union(*map(requirements, KINDS))
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -40,8 +41,9 @@ def test_the_build_backend_is_locked() -> None:
     assert requirements("build") <= locked("requirements-build.lock")
 
 
-def test_what_the_recipes_need_is_locked() -> None:
-    assert requirements("recipes") <= locked("requirements-recipes.lock")
+@pytest.mark.parametrize("group", ["recipes", "browser"])
+def test_what_only_some_tests_need_is_locked(group: str) -> None:
+    assert requirements(group) <= locked(f"requirements-{group}.lock")
 
 
 def test_all_locks_agree_on_every_version() -> None:

@@ -9,12 +9,12 @@ from typing import Any, Final
 import click
 import pytest
 
-from authserver import errors, resource, testing
+from authserver import client, errors, resource, testing
 from authserver.cli.commands import authserver
 from authserver.cli.reasons import meanings
 from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response
-from authserver.errors import CallerNotAdmitted, CredentialRejected, Reason
+from authserver.errors import CallerNotAdmitted, CredentialRejected, NonceWanted, ProofRejected, Reason
 from authserver.oauth import Grant
 from authserver.resource.flask import ResourceServer
 from authserver.resource.verifier import VerifierOptions
@@ -36,7 +36,12 @@ EXERCISED_BY: Final = "\n".join(
     if file.parent.name != "house"
 )
 
-BY_GRANT: Final = {"CredentialRejected": "rejected credential", "CallerNotAdmitted": "no rule"}
+BY_GRANT: Final = {
+    "CredentialRejected": "rejected credential",
+    "CallerNotAdmitted": "no rule",
+    "ProofRejected": "bad proof",
+    "NonceWanted": "nonce wanted",
+}
 ELSEWHERE: Final = {
     "CredentialMissing": "401 without an error code",
     "ScopeInsufficient": "403 `insufficient_scope`",
@@ -107,6 +112,8 @@ def test_the_answers_that_depend_on_the_grant_are_those_that_are_given() -> None
     for name, error in (
         ("rejected credential", CredentialRejected(Reason.EXPIRED)),
         ("no rule", CallerNotAdmitted(Reason.NO_RULE)),
+        ("bad proof", ProofRejected(Reason.PROOF_MISSING)),
+        ("nonce wanted", NonceWanted(Reason.NONCE_MISSING, nonce="a nonce")),
     ):
         assert table[name] == tuple(spelled(respond.refused(REQUEST, error, grant)) for grant in Grant)
 
@@ -152,7 +159,8 @@ def members(thing: Any) -> set[str]:
     if inspect.isfunction(thing):
         return set(inspect.signature(thing).parameters)
     public = {name for name in vars(thing) if not name.startswith("_")}
-    parameters = set(inspect.signature(thing).parameters)
+    made_by_users = not issubclass(thing, Exception) and not getattr(thing, "_is_protocol", False)
+    parameters = set(inspect.signature(thing).parameters) if made_by_users else set()
     fields = {field.name for field in dataclasses.fields(thing)} if dataclasses.is_dataclass(thing) else set()
     return public | parameters | fields
 
@@ -160,6 +168,7 @@ def members(thing: Any) -> set[str]:
 PUBLIC: Final[Mapping[str, Mapping[str, Any]]] = {
     "authserver.resource": {name: getattr(resource, name) for name in resource.__all__},
     "authserver.resource.flask": {"ResourceServer": ResourceServer},
+    "authserver.client": {name: getattr(client, name) for name in client.__all__},
     "authserver.testing": {name: getattr(testing, name) for name in testing.__all__},
 }
 
@@ -178,7 +187,7 @@ def test_every_member_of_a_public_name_is_described_and_no_other(module: str, na
 
 
 def test_the_options_that_an_adapter_passes_on_are_the_verifiers_own() -> None:
-    assert members(resource.AccessTokenVerifier) - OPTIONS == {"issuer", "audience", "verify"}
+    assert members(resource.AccessTokenVerifier) - OPTIONS == {"issuer", "audience", "verify", "verify_bound"}
 
 
 # Requirements and attacks

@@ -30,12 +30,16 @@ VIOLATIONS: Final[Mapping[str, tuple[str, Files]]] = {
         {"policy/hen.py": "import authserver.policy.egg", "policy/egg.py": "import authserver.policy.hen"},
     ),
     "pydantic at a resource server": (
-        "resource servers and tests need no server",
+        "resource servers, clients and tests need no server",
         {"resource/intruder.py": "import pydantic"},
     ),
     "pydantic at a resource server by a detour": (
-        "resource servers and tests need no server",
+        "resource servers, clients and tests need no server",
         {"resource/intruder.py": "import authserver.table"},
+    ),
+    "pydantic at a client": (
+        "resource servers, clients and tests need no server",
+        {"client/intruder.py": "import pydantic"},
     ),
     "the Flask adapter for everybody": (
         "only hosting uses the Flask adapter",

@@ -7,7 +7,13 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "authserver"
-LOCKS: Final = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-recipes.lock")
+LOCKS: Final = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-build.lock",
+    "requirements-recipes.lock",
+    "requirements-browser.lock",
+)
 
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
