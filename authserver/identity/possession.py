@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from authserver.errors import CredentialRejected, NonceWanted, ProofRejected, Reason
-from authserver.jose.dpop import Proof, check_time, read_proof, sole_proof
+from authserver.errors import CredentialRejected, ProofRejected, Reason
+from authserver.jose.dpop import Proof, read_proof, sole_proof
+from authserver.jose.freshness import Freshness
 from authserver.jose.nonce import Nonces
 from authserver.store.ports import ReplayStore
-
-MAX_AGE: Final = 60
-"""How many seconds old a proof without a nonce may be."""
 
 _REPLAYS: Final = "DPoP"
 """Under what name used proofs are remembered. No source can have it: their names have no capitals."""
@@ -29,12 +27,11 @@ class Possession:
 
     def __init__(self, replay: ReplayStore, nonces: Nonces, *, skew: int) -> None:
         self._replay = replay
-        self._nonces = nonces
-        self._skew = skew
+        self._freshness = Freshness(nonces, skew=skew)
 
     def nonce(self, now: float) -> str:
         """A nonce for the caller's next proof (RFC 9449 section 8.2)."""
-        return self._nonces.give(now)
+        return self._freshness.nonce(now)
 
     def prove(
         self, proofs: Sequence[str], *, method: str, url: str, now: float, nonce_required: bool = False
@@ -48,17 +45,7 @@ class Possession:
         :raises ProofRejected: it is missing, there are several, or it is not believed.
         """
         proof = read_proof(sole_proof(proofs), method=method, url=url)
-        if proof.nonce is not None:
-            until = self._nonces.expiry(proof.nonce, now)
-            if until is None:
-                raise NonceWanted(Reason.NONCE_WRONG, nonce=self.nonce(now))
-            return Proven(proof, until)
-        if nonce_required:
-            raise NonceWanted(Reason.NONCE_MISSING, nonce=self.nonce(now))
-        try:
-            return Proven(proof, check_time(proof, max_age=MAX_AGE, now=now, skew=self._skew))
-        except ProofRejected as late:
-            raise NonceWanted(late.reason, nonce=self.nonce(now), **late.facts) from late
+        return Proven(proof, self._freshness.until(proof, now, nonce_required=nonce_required))
 
     def spend(self, proven: Proven, now: float) -> None:
         """Use up a proof (RFC 9449 section 11.1).

@@ -25,8 +25,9 @@ class Nonces:
     """
 
     def __init__(self, keys: Sequence[bytes], *, skew: int, lifetime: int = LIFETIME) -> None:
-        if not keys or any(len(key) < 32 for key in keys):
-            raise ValueError("a nonce needs a key of at least 32 bytes")
+        # One key in the place of a sequence, or text, would be found out only at the first nonce, in front of a caller.
+        if not keys or not all(map(_is_key, keys)):
+            raise ValueError("nonces need a sequence of keys, each of at least 32 bytes")
         self._keys = tuple(keys)
         self._skew = skew
         self._lifetime = lifetime
@@ -48,6 +49,10 @@ class Nonces:
         given = int.from_bytes(instant)
         expires = given + self._lifetime
         return expires if given <= now + self._skew and now < expires else None
+
+
+def _is_key(given: object) -> bool:
+    return isinstance(given, bytes) and len(given) >= 32
 
 
 def _mac(key: bytes, instant: bytes) -> bytes:

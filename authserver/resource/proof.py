@@ -1,19 +1,17 @@
 """Whether a request is by who holds the key of its token: RFC 9449 section 4.3, at a resource server."""
 
 import logging
-from typing import Final
 
-from authserver.errors import CredentialRejected, NonceWanted, ProofRejected, Reason
-from authserver.jose.dpop import Proof, check_time, check_token, read_proof, sole_proof
+from authserver.errors import CredentialRejected, ProofRejected, Reason
+from authserver.jose.dpop import Proof, check_token, read_proof, sole_proof
+from authserver.jose.freshness import Freshness
 from authserver.jose.nonce import LIFETIME, Nonces
 from authserver.resource.credential import OfferedProof
 from authserver.resource.replay import Replay
+from authserver.resource.sweeping import swept
 from authserver.resource.token import VerifiedToken
 
 _log = logging.getLogger("authserver.resource")
-
-MAX_AGE: Final = 60
-"""How many seconds old a proof without a nonce may be."""
 
 
 class ProofChecker:
@@ -21,9 +19,8 @@ class ProofChecker:
 
     def __init__(self, audience: str, replay: Replay, nonces: Nonces, *, skew: int, nonce_required: bool) -> None:
         self._audience = audience
-        self._replay = replay
-        self._nonces = nonces
-        self._skew = skew
+        self._replay = swept(replay)
+        self._freshness = Freshness(nonces, skew=skew)
         self._nonce_required = nonce_required
 
     def check(self, offered: OfferedProof, token: str, verified: VerifiedToken, now: float) -> str | None:
@@ -43,26 +40,10 @@ class ProofChecker:
             # RFC 9449 section 7.1, figure 16: here it is the token that is wrong. Another one may be for this key.
             raise CredentialRejected(Reason.PROOF_KEY_WRONG)
         check_token(proof, token)
-        until, nonce = self._freshness(proof, now)
+        until = self._freshness.until(proof, now, nonce_required=self._nonce_required)
         self._use_up(proof, until, now)
-        return nonce
-
-    def _freshness(self, proof: Proof, now: float) -> tuple[float, str | None]:
-        """When the proof ends being acceptable, and a nonce to follow its own.
-
-        With a fresh nonce of ours the proof's own time is not judged, so that a device whose clock is wrong is served.
-        """
-        if proof.nonce is not None:
-            until = self._nonces.expiry(proof.nonce, now)
-            if until is None:
-                raise NonceWanted(Reason.NONCE_WRONG, nonce=self._nonces.give(now))
-            return until, self._nonces.give(now) if until - now <= LIFETIME / 2 else None
-        if self._nonce_required:
-            raise NonceWanted(Reason.NONCE_MISSING, nonce=self._nonces.give(now))
-        try:
-            return check_time(proof, max_age=MAX_AGE, now=now, skew=self._skew), None
-        except ProofRejected as late:
-            raise NonceWanted(late.reason, nonce=self._nonces.give(now), **late.facts) from late
+        stale_soon = proof.nonce is not None and until - now <= LIFETIME / 2
+        return self._freshness.nonce(now) if stale_soon else None
 
     def _use_up(self, proof: Proof, until: float, now: float) -> None:
         # The key is part of the source, so that a memory can see to it that no device takes all the room.

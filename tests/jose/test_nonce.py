@@ -3,6 +3,7 @@
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -96,7 +97,11 @@ def test_the_lifetime_can_be_another_one() -> None:
     assert (short.expiry(nonce, NOW + 9), short.expiry(nonce, NOW + 10)) == (NOW + 10, None)
 
 
-@pytest.mark.parametrize("keys", [(), (bytes(31),), (bytes(32), b"")], ids=["none", "short", "empty"])
-def test_a_key_that_could_be_guessed_is_refused(keys: tuple[bytes, ...]) -> None:
+@pytest.mark.parametrize(
+    "keys",
+    [(), (bytes(31),), (bytes(32), b""), bytes(32), ("0" * 64,), "0" * 64],
+    ids=["none", "short", "empty", "one", "texts", "text"],
+)
+def test_what_is_no_sequence_of_long_keys_is_refused(keys: Any) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         Nonces(keys, skew=SKEW)
