@@ -2,7 +2,7 @@
 
 Run it with ``ISSUER=https://auth.example.com API=https://images.example.com/images python device.py``. The first time
 it asks for an enrolment code, which ``authserver devices invite`` makes; after that it has a key of its own. Needs
-``pip install authserver``.
+the base install of authserver: ``pip install .`` in a clone.
 """
 
 import os

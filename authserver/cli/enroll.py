@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final
 
 import click
 
@@ -25,14 +25,26 @@ from authserver.client import enroll as enroll_here
 from authserver.client.device_key import ALGORITHMS
 from authserver.client.failures import CallRefused, NoAnswer
 from authserver.client.key_places import FILE, KEYRING
+from authserver.jose.addresses import Location
 
 _LONGEST_CODE: Final = 16 * 1024
+_BYTES: Final = click.File("rb")  # and decoded below: what is no text is no code, and refused as such
+
+
+def _read_issuer(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        Location.of(value)
+    except ValueError:
+        raise click.BadParameter(
+            "write the whole address, such as https://auth.example.com.", context, parameter
+        ) from None
+    return value
 
 
 @click.command()
-@click.option("--issuer", required=True, metavar="URL", help="The server, by its issuer URL.")
-@click.option("--code-file", type=click.File(), metavar="FILE", help="Holds the enrolment code; - is standard input.")
-@click.option("--id-token-file", type=click.File(), metavar="FILE", help="Holds your ID token, in place of a code.")
+@click.option("--issuer", required=True, metavar="URL", callback=_read_issuer, help="The server, by its issuer URL.")
+@click.option("--code-file", type=_BYTES, metavar="FILE", help="Holds the enrolment code; - is standard input.")
+@click.option("--id-token-file", type=_BYTES, metavar="FILE", help="Holds your ID token, in place of a code.")
 @click.option("--name", metavar="NAME", help="What people will call this machine.  [default: its host name]")
 @click.option("--source", metavar="NAME", help="The server's device source, where an ID token would fit several.")
 @click.option("--keyring", is_flag=True, help="Keep the key in the operating system's keyring, not in a file.")
@@ -43,8 +55,8 @@ _LONGEST_CODE: Final = 16 * 1024
 @json_option
 def enroll(
     issuer: str,
-    code_file: TextIO | None,
-    id_token_file: TextIO | None,
+    code_file: BinaryIO | None,
+    id_token_file: BinaryIO | None,
     name: str | None,
     source: str | None,
     keyring: bool,
@@ -61,9 +73,9 @@ def enroll(
     """
     given = {"--code-file": code_file, "--id-token-file": id_token_file, "--name": name, "--source": source}
     _one_thing({"--rotate": rotate, "--remove": remove, "--show": show}, {**given, "--keyring": keyring}, algorithm)
-    server, record = AuthorizationServer(issuer), EnrollmentRecord(issuer)
-    registration = Registration(server, record)
     with _failures():
+        server, record = AuthorizationServer(issuer), EnrollmentRecord(issuer)
+        registration = Registration(server, record)
         if show:
             _show(registration, record, as_json)
         elif rotate:
@@ -90,11 +102,12 @@ def _one_thing(doings: Mapping[str, bool], enrolling: Mapping[str, object], algo
         raise click.UsageError("Give either a code or an ID token.")
 
 
-def _initial_access_token(code_file: TextIO | None, id_token_file: TextIO | None) -> str:
+def _initial_access_token(code_file: BinaryIO | None, id_token_file: BinaryIO | None) -> str:
     file = code_file or id_token_file
     if file is None and sys.stdin.isatty():
         return str(click.prompt("Enrolment code", hide_input=True, err=True)).strip()
-    token = (file or sys.stdin).read(_LONGEST_CODE).strip()
+    raw = (file or sys.stdin.buffer).read(_LONGEST_CODE)
+    token = raw.decode("utf-8", "replace").strip()
     if not token:
         raise click.UsageError("There is no enrolment code in what was read.")
     return token

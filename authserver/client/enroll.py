@@ -26,8 +26,10 @@ _CLIENT_ID = re.compile(r"[!-~]{1,256}")  # RFC 6749 appendix A.1, without the s
 _PLATFORMS: Final[Mapping[str, str]] = {"Darwin": "macos"}
 
 CODE_REFUSED: Final = (
-    "The enrolment code was not accepted: it is mistyped, expired or used already, or it is for another server. "
-    "Ask for a new one"
+    "The enrolment code is mistyped, expired or used already, or it is for another server: ask for a new one"
+)
+ID_TOKEN_REFUSED: Final = (
+    "The ID token has expired, or it is for another audience, or no device source of the server takes it"
 )
 KEY_LEFT: Final = (
     "An earlier attempt may be what is in the way: remove it with authserver enroll --remove, and ask for a new code"
@@ -75,13 +77,14 @@ def enroll(
     """
     if _B64TOKEN.fullmatch(initial_access_token) is None:
         raise CallFailed(CODE_REFUSED)
+    refused = ID_TOKEN_REFUSED if "." in initial_access_token else CODE_REFUSED  # a JWT has dots, and no code has
     endpoint = server.registration_endpoint
     with record.changing():
         known = record.read()
         draft, key = _begun(record, known, algorithm, place)
         headers = {"Authorization": f"{BEARER} {initial_access_token}", "Content-Type": "application/json"}
         outgoing = Outgoing(headers, _request(introduction, key), key)
-        answer = _sent(server, endpoint, outgoing, again=draft is known)
+        answer = _sent(server, endpoint, outgoing, refused, again=draft is known)
         enrollment = _accepted(answer, draft, introduction)
         record.write(enrollment)
     return enrollment
@@ -118,7 +121,7 @@ def _request(introduction: Introduction, key: SigningKey) -> bytes:
     return json.dumps(metadata).encode("ascii")
 
 
-def _sent(server: AuthorizationServer, endpoint: str, outgoing: Outgoing, *, again: bool) -> Answer:
+def _sent(server: AuthorizationServer, endpoint: str, outgoing: Outgoing, hint: str, *, again: bool) -> Answer:
     def make(attempt: Attempt) -> Outgoing:
         del attempt
         return outgoing
@@ -126,7 +129,7 @@ def _sent(server: AuthorizationServer, endpoint: str, outgoing: Outgoing, *, aga
     try:
         return server.ask("POST", endpoint, make)
     except CallRefused as refused:
-        hints = {ErrorCode.INVALID_TOKEN.value: CODE_REFUSED}
+        hints = {ErrorCode.INVALID_TOKEN.value: hint}
         if again:
             hints[ErrorCode.INVALID_CLIENT_METADATA.value] = KEY_LEFT
         raise refused.with_hint(hints.get(refused.code, "")) from refused

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from authserver.client.failures import EnrollmentUnusable
+
 HOME_VARIABLE: Final = "AUTHSERVER_HOME"
 
 _NOT_FOR_NAMES = re.compile(r"[^a-z0-9.-]+")
@@ -19,13 +21,15 @@ def default_home(environ: Mapping[str, str] = os.environ, platform: str = sys.pl
 
     On Linux that is ``$XDG_CONFIG_HOME/authserver``; what is not absolute counts as not set, as the XDG Base
     Directory Specification has it.
+
+    :raises EnrollmentUnusable: the user has no home directory.
     """
     if given := environ.get(HOME_VARIABLE):
         return Path(given)
     if platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "authserver"
+        return _user_home() / "Library" / "Application Support" / "authserver"
     configured = Path(environ.get("XDG_CONFIG_HOME", ""))
-    return (configured if configured.is_absolute() else Path.home() / ".config") / "authserver"
+    return (configured if configured.is_absolute() else _user_home() / ".config") / "authserver"
 
 
 def issuer_directory(home: Path, issuer: str) -> Path:
@@ -33,3 +37,10 @@ def issuer_directory(home: Path, issuer: str) -> Path:
     host = _NOT_FOR_NAMES.sub("_", urlsplit(issuer).netloc.lower())[:100]
     digest = hashlib.sha256(issuer.encode("utf-8")).hexdigest()[:16]
     return home / "enrollments" / f"{host}-{digest}"
+
+
+def _user_home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise EnrollmentUnusable(f"this user has no home directory; set {HOME_VARIABLE} to a directory") from None

@@ -5,6 +5,7 @@ link, or a directory that is exchanged in between, leads nowhere.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -116,7 +117,12 @@ class PrivateDirectory:
         try:
             yield
         except OSError as error:
-            raise EnrollmentUnusable(f"{self.path / name}: {error.strerror}") from error
+            # O_NOFOLLOW says "too many levels" of a file that is a link, and "not a directory" of a directory.
+            linked = error.errno in (errno.ELOOP, errno.ENOTDIR)
+            because = (
+                "symbolic links are not followed, and what it is in must be a directory" if linked else error.strerror
+            )
+            raise EnrollmentUnusable(f"{self.path / name}: {because}") from error
 
 
 def _write_draft(directory: int, content: bytes) -> None:

@@ -71,7 +71,12 @@ class Registration:
             if known.key != before.key:
                 return known
             named, new = self._begun(known, algorithm or known.key.algorithm)
-            self._replace(known, self._record.require(known.key), new)
+            try:
+                self._replace(known, self._record.require(known.key), new)
+            except CallRefused:
+                if known.next is None:  # an earlier request with that key could still arrive
+                    self._given_up(known, named)
+                raise
             return self._switched(known, named)
 
     def remove(self) -> None:
@@ -128,6 +133,11 @@ class Registration:
         known = replace(known, key=new, next=None, retired=known.key)
         self._record.write(known)
         return self._tidied(known)
+
+    def _given_up(self, known: Enrollment, new: KeptKey) -> None:
+        """Forget a key that the server has refused, or every token would begin with the question which key it has."""
+        self._record.forget(new)
+        self._record.write(known)
 
     def _tidied(self, known: Enrollment) -> Enrollment:
         if known.retired is None:

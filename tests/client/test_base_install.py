@@ -72,6 +72,7 @@ def test_a_command_of_the_server_says_what_it_lacks(installed: dict[str, str]) -
     done = authserver(installed, "serve", "--config", "x.toml")
     assert done.returncode == 1
     assert 'pip install "authserver[server]"' in done.stderr
+    assert "gunicorn is not installed" in authserver(installed, "demo").stderr
     listed = authserver(installed, "--help")
     assert listed.returncode == 0
     assert re.search(r"^  serve +Not installed", listed.stdout, re.MULTILINE)

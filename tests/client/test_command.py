@@ -95,6 +95,30 @@ def wait_until_silent(descriptor: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("issuer", ["", "auth.example.com", "ftp://x", "http://[::1", "https://a b", "https://u:p@h"])
+def test_an_issuer_that_is_no_address_is_a_mistake_in_use(issuer: str) -> None:
+    result = CliRunner().invoke(authserver, ["enroll", "--issuer", issuer, "--show"])
+    assert result.exit_code == 2
+    assert "--issuer" in result.stderr
+    assert "https://auth.example.com" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--code-file", "bytes"], []], ids=["file", "standard input"])
+def test_bytes_that_are_no_text_are_no_code(arguments: list[str], home: Path, tmp_path: Path, fake: FakeServer) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00secret")
+    command = [sys.executable, "-m", "authserver", "enroll", "--issuer", fake.issuer, *arguments]
+    python_path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "AUTHSERVER_HOME": str(home), "PYTHONIOENCODING": "utf-8", "PYTHONPATH": python_path}
+    with (tmp_path / "bytes").open("rb") as given:
+        done = subprocess.run(
+            command, stdin=given, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        )
+    assert done.returncode == 1
+    assert "mistyped" in done.stderr
+    assert "secret" not in done.stderr
+    assert fake.asked == []
+
+
 def test_no_code_is_a_mistake_in_use(run: Run) -> None:
     assert "no enrolment code" in run(given="\n", code=2).stderr
 

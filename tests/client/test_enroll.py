@@ -181,7 +181,7 @@ def test_while_one_process_enrols_another_is_told_to_wait(
 def test_what_cannot_be_a_code_is_not_sent(
     code: str, fake: FakeServer, server: AuthorizationServer, record: EnrollmentRecord
 ) -> None:
-    with pytest.raises(CallFailed, match="code was not accepted"):
+    with pytest.raises(CallFailed, match="mistyped"):
         enroll(server, record, code, LAPTOP)
     assert fake.asked == []
 
@@ -194,6 +194,13 @@ def test_a_refused_code_is_explained_and_not_repeated(server: AuthorizationServe
     assert (refused.value.status, refused.value.code, refused.value.request_id) == (401, "invalid_token", "r-1")
     assert "r-1" in str(refused.value)
     assert isinstance(record.read(), Draft)
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_refused_id_token_is_not_called_a_code(server: AuthorizationServer, record: EnrollmentRecord) -> None:
+    with pytest.raises(CallRefused, match="ID token has expired") as refused:
+        enroll(server, record, "e30.e30.AAAA", LAPTOP)
+    assert "mistyped" not in str(refused.value)
 
 
 def test_the_owner_cap_is_told_in_the_words_of_the_server(

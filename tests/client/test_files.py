@@ -73,6 +73,9 @@ def test_a_directory_behind_a_symbolic_link_is_not_used(directory: PrivateDirect
     (tmp_path / "link").symlink_to(directory.path)
     with pytest.raises(EnrollmentUnusable, match="link"):
         PrivateDirectory(tmp_path / "link").read("key")
+    (tmp_path / "file").touch()
+    with pytest.raises(EnrollmentUnusable, match="must be a directory"):
+        PrivateDirectory(tmp_path / "file").read("key")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610])
@@ -237,6 +240,17 @@ def key_file(known: Enrollment, record: EnrollmentRecord) -> Path:
 )
 def test_the_home_is_where_the_platform_keeps_such_things(environ: dict[str, str], platform: str, home: str) -> None:
     assert default_home(environ, platform) == Path(home).expanduser()
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    for platform in ("linux", "darwin"):
+        with pytest.raises(EnrollmentUnusable, match="AUTHSERVER_HOME"):
+            default_home({}, platform)
+    assert default_home({"XDG_CONFIG_HOME": "/xdg"}, "linux") == Path("/xdg/authserver")
 
 
 def test_every_issuer_has_a_directory_of_its_own_whatever_its_name() -> None:

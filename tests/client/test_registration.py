@@ -84,6 +84,34 @@ def test_a_revoked_machine_is_told_what_that_means(fake: FakeServer, registratio
             attempt()
 
 
+@pytest.mark.parametrize("code", ["invalid_client_metadata", "invalid_token"])
+def test_a_re_key_that_was_refused_leaves_nothing_to_settle(
+    code: str, fake: FakeServer, enrolled: Enrollment, registration: Registration, record: EnrollmentRecord
+) -> None:
+    """Or each token would begin with the question which of two keys the server has."""
+    registration.read()
+    fake.say_next(Said(400, {"error": code}))
+    with pytest.raises(CallRefused, match=code):
+        registration.rekey()
+    assert record.read() == enrolled
+    assert len(list(record.path.glob("key-*"))) == 1
+
+
+def test_a_re_key_that_may_have_arrived_keeps_its_key_when_the_next_attempt_is_refused(
+    fake: FakeServer, enrolled: Enrollment, registration: Registration, record: EnrollmentRecord
+) -> None:
+    fake.say_next(Said(503))
+    with pytest.raises(NoAnswer):
+        registration.rekey()
+    begun = record.read()
+    assert isinstance(begun, Enrollment)
+    fake.say_next(Said(401, {"error": "invalid_token"}))
+    fake.say_next(Said(400, {"error": "invalid_client_metadata"}))
+    with pytest.raises(CallRefused):
+        registration.rekey()
+    assert record.read() == begun != enrolled
+
+
 @pytest.mark.usefixtures("enrolled")
 def test_settling_a_re_key_does_not_take_an_error_for_an_answer(fake: FakeServer, registration: Registration) -> None:
     registration.read()

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import click
+import gunicorn  # noqa: F401 (it is started as a program: who lacks it is told so before anything runs)
 
 from authserver.cli.demo.stage import DemoFailed, Stage
 from authserver.cli.demo.story import STEPS
