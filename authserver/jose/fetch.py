@@ -1,4 +1,4 @@
-"""GET JSON: the one doorway that fetches.
+"""JSON from another server: the one doorway that fetches.
 
 A URL from a discovery document is as untrusted as the document, so the address is judged where the
 connection is made: the name is resolved once, every address is judged, and exactly a judged one is connected
@@ -13,11 +13,12 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import mktime_tz, parsedate_tz
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from authserver._version import __version__
 from authserver.errors import Reason, Unavailable
@@ -92,6 +93,15 @@ class Fetched:
     date: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is asked: how, and with which header fields and content."""
+
+    method: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
 def resolve(host: str) -> Sequence[str]:
     """Ask the system for the addresses of ``host``. The system's resolver keeps time limits of its own."""
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
@@ -121,18 +131,28 @@ class Fetcher:
 
         :raises Unavailable: ``issuer_unreachable``, with a :class:`Cause` among its facts.
         """
+        return self._fetch(endpoint, lambda: _Message("GET", _credential(endpoint)))
+
+    def post_form(self, endpoint: Endpoint, form: Mapping[str, str], bearer_token: str) -> Fetched:
+        """POST ``form`` with a bearer token, and read the 200 answer as one JSON object.
+
+        :raises Unavailable: ``issuer_unreachable``, with a :class:`Cause` among its facts, and the ``status``.
+        """
+        content = urlencode(form).encode("ascii")
+        return self._fetch(endpoint, lambda: _Message("POST", {**_FORM, **_authorization(bearer_token)}, content))
+
+    def _fetch(self, endpoint: Endpoint, make: Callable[[], _Message]) -> Fetched:
         try:
             location = Location.of(endpoint.url)
         except ValueError:
             raise unreachable(Cause.URL_REFUSED) from None
         try:
             with _causes():
-                return self._get(location, endpoint)
+                return self._send(location, endpoint, make())
         except _Failed as failed:
             raise unreachable(failed.cause, host=location.host, status=failed.status) from failed
 
-    def _get(self, location: Location, endpoint: Endpoint) -> Fetched:
-        headers = _request_headers(location, endpoint)
+    def _send(self, location: Location, endpoint: Endpoint, message: _Message) -> Fetched:
         context = _trust(endpoint.ca_file) if location.scheme == "https" else None
         addresses = self._judged(location, endpoint.discovered)
         deadline = Deadline(self._seconds, self._clock)
@@ -140,7 +160,7 @@ class Fetcher:
             sock = sockets.enter_context(connect(addresses, location.port, deadline))
             if context is not None:
                 sock = sockets.enter_context(secure(sock, location.host, context, deadline))
-            return self._exchange(Wire(sock, deadline, self._max_bytes), location, headers)
+            return self._exchange(Wire(sock, deadline, self._max_bytes), location, message)
 
     def _judged(self, location: Location, discovered: bool) -> Sequence[str]:
         literal = parse_address(location.host)
@@ -164,10 +184,11 @@ class Fetcher:
             raise _Failed(Cause.NAME_UNRESOLVED)
         return addresses
 
-    def _exchange(self, wire: Wire, location: Location, headers: Mapping[str, str]) -> Fetched:
+    def _exchange(self, wire: Wire, location: Location, message: _Message) -> Fetched:
         connection = http.client.HTTPConnection(location.host, location.port)
         connection.sock = wire
-        connection.request("GET", location.target, headers=headers)
+        fields = {**_OURS, "Host": location.authority, **message.headers}
+        connection.request(message.method, location.target, message.body or None, fields)
         answer = connection.getresponse()
         if answer.status != http.HTTPStatus.OK:
             redirected = 300 <= answer.status < 400
@@ -210,27 +231,29 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
         raise _Failed(Cause.CREDENTIAL_UNREADABLE) from error
 
 
-def _request_headers(location: Location, endpoint: Endpoint) -> dict[str, str]:
-    headers = {
-        "Host": location.authority,
-        "Accept": "application/json, application/jwk-set+json",
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-        "User-Agent": f"authserver/{__version__}",
-    }
-    if endpoint.bearer_token_file is not None:
-        headers["Authorization"] = f"Bearer {_bearer_token(endpoint.bearer_token_file)}"
-    return headers
+_OURS: Final = {
+    "Accept": "application/json, application/jwk-set+json",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": f"authserver/{__version__}",
+}
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def _bearer_token(file: Path) -> str:
+def _credential(endpoint: Endpoint) -> dict[str, str]:
+    if endpoint.bearer_token_file is None:
+        return {}
     try:
-        token = file.read_text("ascii").strip()
+        token = endpoint.bearer_token_file.read_text("ascii").strip()
     except (OSError, ValueError):
         raise _Failed(Cause.CREDENTIAL_UNREADABLE) from None
-    if _BEARER.fullmatch(token) is None:
+    return _authorization(token)
+
+
+def _authorization(bearer_token: str) -> dict[str, str]:
+    if _BEARER.fullmatch(bearer_token) is None:
         raise _Failed(Cause.CREDENTIAL_UNREADABLE)
-    return token
+    return {"Authorization": f"Bearer {bearer_token}"}
 
 
 def _max_age(headers: http.client.HTTPMessage) -> int | None:

@@ -80,13 +80,34 @@ def verify(
     :raises CredentialRejected: with the reason of the first check that failed.
     :raises Unavailable: the issuer's keys cannot be known at the moment.
     """
-    kid, algorithm = _check_header(token.unverified_header, typ, algorithms, default_kid)
-    claims = token.unverified_claims
-    _check_issuer(claims, issuer)
-    _check_audience(claims, audience)
+    kid, algorithm = named_key(
+        token, issuer=issuer, audience=audience, typ=typ, algorithms=algorithms, default_kid=default_kid
+    )
     keys.find(kid, algorithm, now).verify(token.signing_input, token.signature)
-    check_times(claims, now, skew)
-    return VerifiedClaims(claims, kid)
+    check_times(token.unverified_claims, now, skew)
+    return VerifiedClaims(token.unverified_claims, kid)
+
+
+def named_key(
+    token: UnverifiedToken,
+    *,
+    issuer: str,
+    audience: str,
+    typ: Collection[str | None],
+    algorithms: Collection[str],
+    default_kid: str | None = None,
+) -> tuple[str, str]:
+    """The ``kid`` and the algorithm of the key that a token must be verified with. **Nothing is believed yet.**
+
+    For who must wait for that key. Whatever can be refused without a key is refused here, so that nobody waits, and no
+    issuer is asked, for a token that no key could help.
+
+    :raises CredentialRejected: with the reason of the first check that failed.
+    """
+    kid, algorithm = _check_header(token.unverified_header, typ, algorithms, default_kid)
+    _check_issuer(token.unverified_claims, issuer)
+    _check_audience(token.unverified_claims, audience)
+    return kid, algorithm
 
 
 def sole_audience(claims: Mapping[str, Any]) -> str | None:

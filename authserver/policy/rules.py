@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
+from authserver.glob import Glob
 from authserver.model import Subject
 from authserver.oauth import LONGEST_LIFETIME
-from authserver.policy.glob import Glob
+from authserver.policy.glob import read_glob
 from authserver.policy.scope import is_scope_token
 from authserver.table import IN_SECONDS, Keywords, Mistake, Strings, Table, within
 
@@ -142,7 +143,7 @@ def _read_glob(table: Mapping[str, Any]) -> Glob:
     pattern = table.get("glob")
     if len(table) != 1 or not isinstance(pattern, str):
         raise Mistake("is a table that is not a glob", _VALUES)
-    return Glob.compile(pattern)
+    return read_glob(pattern)
 
 
 def _some_condition(match: dict[str, Pattern]) -> dict[str, Pattern]:

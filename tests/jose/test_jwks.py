@@ -16,7 +16,8 @@ import pytest
 from authserver.errors import CredentialRejected, Reason, Unavailable
 from authserver.jose.discovery import Discovery, oauth_metadata_url, openid_metadata_url
 from authserver.jose.fetch import Cause, Endpoint, Fetched, Fetcher
-from authserver.jose.jwks import MAX_KEYS, RemoteKeySet, StaticKeySet, hash_key_id
+from authserver.jose.jwks import RemoteKeySet
+from authserver.jose.key_set import MAX_KEYS, StaticKeySet, hash_key_id
 from tests.jose.servers import Authority, Server, answer
 from tests.oracle import Key, jwks, make_key, public_jwk
 
@@ -447,6 +448,82 @@ def test_an_expired_key_is_served_when_the_flight_outlasts_the_bound(
     hang(issuer)
     clock.now += 301
     assert keys.find("old", "ES256", clock()).kid == "old"
+
+
+def test_keys_that_expire_while_the_issuer_hangs_hold_nobody(
+    keys: RemoteKeySet, issuer: Issuer, clock: Clock, landings: Landings
+) -> None:
+    """It was asked in good time, so there is nothing that waiting could make better."""
+    hang(issuer)
+    clock.now = START + 300 * 0.86
+    keys.refresh_if_due(clock())
+    clock.now = START + 300
+    assert keys.awaited("old", clock()) is None
+    assert keys.find_now("old", "ES256", clock()).kid == "old"
+    issuer.open.set()
+    assert landings.next() == "ok"
+
+
+def test_an_issuer_that_hangs_again_and_again_holds_nobody_however_short_its_lifetimes_are(
+    remote: Callable[..., RemoteKeySet], issuer: Issuer, clock: Clock, landings: Landings
+) -> None:
+    """Near a change of keys an issuer says ``max-age=1``; the cool-down after a failure is longer than that."""
+    issuer.headers = {"Cache-Control": "max-age=1"}
+    keys = remote(shortest_lifetime=1.0)
+    keys.refresh_if_due(clock())
+    assert landings.next() == "ok"
+    break_down(issuer)
+    clock.now += 0.9
+    keys.refresh_if_due(clock())
+    assert landings.next() == "failed"
+    hang(issuer)
+    clock.now += 11
+    keys.refresh_if_due(clock())
+    assert keys.awaited("old", clock()) is None
+    assert keys.find_now("old", "ES256", clock()).kid == "old"
+    issuer.open.set()
+    assert landings.next() == "failed"
+
+
+def test_when_keys_are_too_old_to_be_used_the_next_flight_is_waited_for(
+    keys: RemoteKeySet, issuer: Issuer, clock: Clock
+) -> None:
+    break_down(issuer)
+    clock.now = START + 86400
+    unavailable(keys, "old", clock())
+    issuer.status = "200 OK"
+    clock.now += 10
+    assert keys.find("old", "ES256", clock()).kid == "old"
+
+
+def test_no_stale_bound_is_shorter_than_the_lifetime(
+    remote: Callable[..., RemoteKeySet], issuer: Issuer, clock: Clock, landings: Landings
+) -> None:
+    keys = remote(stale_bound=0)
+    keys.refresh_if_due(clock())
+    assert landings.next() == "ok"
+    break_down(issuer)
+    clock.now = START + 299
+    assert keys.find("old", "ES256", clock()).kid == "old"
+    clock.now = START + 300
+    unavailable(keys, "old", clock())
+
+
+def test_waiting_costs_no_thread_and_cannot_be_cancelled(
+    remote: Callable[..., RemoteKeySet], issuer: Issuer, clock: Clock
+) -> None:
+    hang(issuer)
+    keys = remote()
+    before = threading.active_count()  # tests that ran earlier may have left some that are about to end
+    waits = [keys.awaited("old", clock()) for _ in range(1000)]
+    assert len({wait.landed for wait in waits if wait}) == 1
+    wait = waits[0]
+    assert wait is not None
+    assert not wait.landed.cancel()
+    assert (threading.active_count() < before + 50, wait.seconds) == (True, PATIENCE)
+    issuer.open.set()
+    wait.block()
+    assert keys.find_now("old", "ES256", clock()).kid == "old"
 
 
 @pytest.mark.parametrize(

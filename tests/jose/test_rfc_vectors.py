@@ -8,7 +8,7 @@ import pytest
 from authserver.errors import CredentialRejected, Reason
 from authserver.jose.compact import parse, split
 from authserver.jose.jwk import ASYMMETRIC, import_public, thumbprint
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.jose.verify import verify
 from tests.vectors import load
 

@@ -19,7 +19,7 @@ from joserfc.jwk import KeySet
 from authserver.errors import CredentialRejected, Reason
 from authserver.jose.compact import parse
 from authserver.jose.jwk import ASYMMETRIC
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.jose.verify import VerifiedClaims, check_age, sole_audience, verify
 from tests import oracle
 

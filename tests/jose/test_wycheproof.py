@@ -13,7 +13,7 @@ import pytest
 from authserver.errors import CredentialRejected
 from authserver.jose.compact import split
 from authserver.jose.jwk import ASYMMETRIC
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from tests.vectors import load
 
 SIGNATURES = "wycheproof/json_web_signature_test.json"

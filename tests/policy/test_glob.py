@@ -8,8 +8,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+import authserver.glob
 import authserver.policy
-from authserver.policy.glob import Glob
+from authserver.glob import Glob, NotAGlob, covers
+from authserver.policy.glob import read_glob
 from authserver.table import Mistake
 
 _TEXT = st.text(alphabet="ab*/:.", max_size=12)
@@ -31,8 +33,8 @@ def fits_by_definition(pattern: str, value: str) -> bool:
 
 def compiled(pattern: str) -> Glob:
     try:
-        return Glob.compile(pattern)
-    except Mistake:
+        return Glob.of(pattern)
+    except NotAGlob:
         assume(False)
         raise
 
@@ -62,7 +64,7 @@ def test_a_glob_matches_every_value_made_by_filling_its_stars(pattern: str, data
     ],
 )
 def test_a_star_stands_for_anything_within_one_part(pattern: str, value: str) -> None:
-    assert Glob.compile(pattern).matches(value)
+    assert Glob.of(pattern).matches(value)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_a_star_stands_for_anything_within_one_part(pattern: str, value: str) ->
     ],
 )
 def test_a_star_never_crosses_a_separator(pattern: str, value: str) -> None:
-    assert not Glob.compile(pattern).matches(value)
+    assert not Glob.of(pattern).matches(value)
 
 
 @pytest.mark.parametrize(
@@ -84,19 +86,19 @@ def test_a_star_never_crosses_a_separator(pattern: str, value: str) -> None:
 )
 def test_half_anchored_patterns_and_a_newline_at_the_end_admit_nobody(value: str) -> None:
     """octo-sts; fulcio GHSA-59jp-pj84-45mr: half-anchored regular expressions; ``$`` before a newline."""
-    assert not Glob.compile("main-*1").matches(value)
+    assert not Glob.of("main-*1").matches(value)
 
 
 @pytest.mark.parametrize(
     ("pattern", "value"), [("a.*", "ab"), ("a?*", "ab"), ("[ab]*", "a"), ("a+*", "aa"), ("(a|b)*", "a")]
 )
 def test_every_character_but_the_star_stands_for_itself(pattern: str, value: str) -> None:
-    assert not Glob.compile(pattern).matches(value)
-    assert Glob.compile(pattern).matches(pattern.replace("*", "x"))
+    assert not Glob.of(pattern).matches(value)
+    assert Glob.of(pattern).matches(pattern.replace("*", "x"))
 
 
 def test_every_piece_between_stars_must_be_there_in_its_order() -> None:
-    glob = Glob.compile("a*b*c*d")
+    glob = Glob.of("a*b*c*d")
     assert glob.matches("a-b-c-d")
     assert not glob.matches("a-c-b-d")
     assert not glob.matches("a-b-d")
@@ -105,19 +107,32 @@ def test_every_piece_between_stars_must_be_there_in_its_order() -> None:
 @pytest.mark.parametrize("pattern", ["", "main", "refs/**", "*", "*/*", "*:*/*", "**"])
 def test_a_glob_that_pins_nothing_or_cannot_mean_what_it_says_is_a_mistake(pattern: str) -> None:
     with pytest.raises(Mistake):
-        Glob.compile(pattern)
+        read_glob(pattern)
+    with pytest.raises(NotAGlob):
+        Glob.of(pattern)
+
+
+def test_a_policy_reads_the_same_globs() -> None:
+    assert read_glob("refs/*") == Glob.of("refs/*")
+
+
+def test_what_is_no_glob_covers_itself_and_nothing_else() -> None:
+    assert covers("images:read", "images:read")
+    assert covers("images:*", "images:read")
+    assert not covers("images:read", "images:reads")
+    assert not covers("*", "images")
 
 
 def test_a_hostile_value_costs_no_more_than_its_length() -> None:
     """A backtracking matcher would need longer than the universe has for this."""
-    glob = Glob.compile("a*" * 500 + "b")
+    glob = Glob.of("a*" * 500 + "b")
     assert not glob.matches("a" * 16_000)
 
 
 def test_no_regular_expression_is_used_in_policy() -> None:
     imported = {
         name.name
-        for file in Path(authserver.policy.__file__).parent.glob("*.py")
+        for file in (*Path(authserver.policy.__file__).parent.glob("*.py"), Path(authserver.glob.__file__))
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in (node.names if isinstance(node, ast.Import) else [ast.alias(node.module or "")])
