@@ -116,6 +116,10 @@ class Reason(StrEnum):
     CREDENTIAL_REPEATED = "credential_repeated"
     SCOPE_INSUFFICIENT = "scope_insufficient"
     KEYS_UNAVAILABLE = "keys_unavailable"
+    TOKEN_INACTIVE = "token_inactive"
+    INTROSPECTION_MISMATCH = "introspection_mismatch"
+    INTROSPECTION_UNAVAILABLE = "introspection_unavailable"
+    LEGACY_TOKEN_REFUSED = "legacy_token_refused"
 
     # Outages and limits
     STORE_UNAVAILABLE = "store_unavailable"

@@ -10,9 +10,10 @@ from authserver.identity.possession import Proven
 from authserver.jose.dpop import check_token
 from authserver.keys.recognize import OwnTokens
 from authserver.oauth import BEARER
-from authserver.resource.challenge import Requirement, answer
+from authserver.resource.challenge import answer
 from authserver.resource.credential import ApiRequest, presented_credential
 from authserver.resource.metadata import ProtectedResource
+from authserver.resource.requirement import Requirement
 from authserver.resource.token import VerifiedToken
 
 

@@ -26,7 +26,7 @@ from authserver.errors import (
 )
 from authserver.model import Device
 from authserver.oauth import DEVICES_PATH, INVITATIONS_PATH
-from authserver.resource.challenge import Requirement
+from authserver.resource.requirement import Requirement
 
 MOST_AT_ONCE: Final = 1000
 """How many devices one answer lists at most."""

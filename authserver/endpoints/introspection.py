@@ -21,7 +21,7 @@ from authserver.errors import (
 )
 from authserver.keys.recognize import OwnTokens
 from authserver.oauth import BEARER, DPOP, INTROSPECTION_PATH, JKT
-from authserver.resource.challenge import Requirement
+from authserver.resource.requirement import Requirement
 from authserver.resource.token import VerifiedToken
 
 _CLAIMS: Final = ("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", "cnf")

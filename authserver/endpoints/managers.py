@@ -13,8 +13,8 @@ from authserver.identity.authenticate import Identity
 from authserver.jose.compact import parse
 from authserver.model import Credential, Subject
 from authserver.oauth import BEARER
-from authserver.resource.challenge import Requirement
 from authserver.resource.credential import ApiRequest, presented_credential
+from authserver.resource.requirement import Requirement
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from authserver.identity.source import JwtSource
 from authserver.identity.sources.device import device_attributes
 from authserver.jose.jwk import SigningKey, export_public, generate
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.jose.sign import sign
 from authserver.model import Device, Subject
 

@@ -33,13 +33,15 @@ class ApiRequest:
 
     ``authorization`` holds every ``Authorization`` header. ``token_in_query`` and ``token_in_form`` say
     whether there is a parameter ``access_token`` (RFC 6750 sections 2.2 and 2.3); its value is of no interest.
-    ``proof`` is None where there is no ``DPoP`` header.
+    ``proof`` is None where there is no ``DPoP`` header. ``request_id`` is what ``X-Request-ID`` says, unverified; it is
+    for who renders refusals.
     """
 
     authorization: Sequence[str] = field(repr=False)
     token_in_query: bool = False
     token_in_form: bool = False
     proof: OfferedProof | None = None
+    request_id: str | None = None
 
     @property
     def scheme(self) -> str:

@@ -12,62 +12,35 @@
 The last line serves the metadata document that challenges point to (RFC 9728).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any, Final, ParamSpec, Unpack
-from urllib.parse import unquote
+from typing import Any, Final, ParamSpec
 
-from flask import Flask, Response, after_this_request, current_app, g, has_app_context, jsonify, request
+from flask import Flask, Response, after_this_request, current_app, has_request_context, request
 from flask.typing import ResponseReturnValue
 
 from authserver.errors import Refused, Unavailable
-from authserver.oauth import DPOP_NONCE
-from authserver.resource.address import ExternalAddress
-from authserver.resource.challenge import Answer, Requirement, answer, authenticate
+from authserver.resource.adapter import FORM, LONGEST_FORM, Adapter
+from authserver.resource.challenge import Answer
 from authserver.resource.credential import ApiRequest
-from authserver.resource.metadata import ProtectedResource
-from authserver.resource.token import VerifiedToken
-from authserver.resource.urls import require_url
-from authserver.resource.verifier import AccessTokenVerifier, VerifierOptions
+from authserver.resource.requirement import Need, Needs
+from authserver.resource.token import Accepted, VerifiedToken
 from authserver.resource.wsgi import offered_proof
-
-_FORM: Final = "application/x-www-form-urlencoded"
-
-_LONGEST_FORM: Final = 64 * 1024
-"""A longer form is not searched for a second token, in bytes: it would have to be held in memory."""
 
 P = ParamSpec("P")
 
+_ACCEPTED: Final = "authserver.accepted"
 
-class ResourceServer:
+
+class ResourceServer(Adapter):
     """One API and the authorization server whose tokens it accepts.
 
-    ``issuer``, ``audience`` and ``options`` are those of :class:`AccessTokenVerifier`. ``url`` is the external
-    address of what this application calls ``/``, which DPoP proofs are compared with; left out, the origin of
-    ``audience``. ``scopes`` are shown in the metadata document.
+    ``issuer``, ``audience`` and ``options`` are those of :class:`~authserver.resource.protection.Protection`.
 
     Needs no application, so that views can be decorated before there is one.
 
     :raises ValueError: a setting cannot be used.
     """
-
-    def __init__(
-        self,
-        *,
-        issuer: str,
-        audience: str,
-        url: str | None = None,
-        scopes: Sequence[str] = (),
-        **options: Unpack[VerifierOptions],
-    ) -> None:
-        if url is not None:
-            require_url("url", url)
-        self.url = url
-        self._verifier = AccessTokenVerifier(issuer=issuer, audience=audience, **options)
-        self._address = ExternalAddress(url, audience)
-        self._resource = ProtectedResource(
-            audience, issuer, tuple(Requirement(scopes).all_of), options.get("sender_constrained", False)
-        )
 
     def init_app(self, app: Flask) -> None:
         """Serve the metadata document (RFC 9728 section 3) where the audience says that it is.
@@ -75,34 +48,32 @@ class ResourceServer:
         Challenges point there whether or not this was called, because the address belongs to the audience: a
         proxy may serve the document instead. Nothing is served for an audience that is not a web address.
         """
-        path = self._resource.metadata_path
+        path = self.protection.metadata_path
         if path is not None:
             endpoint = f"{__name__}:{path}".replace(".", "_")  # Flask takes what is before a dot for a blueprint
-            app.add_url_rule(unquote(path), endpoint, self._serve_metadata, methods=["GET"], strict_slashes=False)
+            app.add_url_rule(path, endpoint, self._serve_metadata, methods=["GET"], strict_slashes=False)
 
     def requires(
-        self, *scopes: str, any_of: Sequence[str] = ()
+        self, *needs: Need, any_of: Sequence[Need] = (), optional: bool = False
     ) -> Callable[[Callable[P, Any]], Callable[P, ResponseReturnValue]]:
-        """Let a view run only for a token that has all of ``scopes``, and one of ``any_of`` if there are any.
+        """Let a view run only for a token that has all that it ``needs``, and one of ``any_of`` if there are any.
 
-        Without either, any valid token will do. The order of decorators matters: this one goes below
-        ``app.route``. An asynchronous view is run as Flask runs it.
+        A need is a scope, or a callable that gets :data:`flask.request` and returns one or several. Without any, each
+        valid token will do. With ``optional`` the view also runs without credentials; see :attr:`optional_token`.
+
+        The order of decorators matters: this one goes below ``app.route``. An asynchronous view is run as Flask runs
+        it.
 
         :raises ValueError: a scope is malformed.
         """
-        requirement = Requirement(scopes, any_of)
+        declared = Needs(*needs, any_of=any_of, optional=optional)
 
         def protect(view: Callable[P, Any]) -> Callable[P, ResponseReturnValue]:
             @wraps(view)
             def protected(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-                incoming = self._incoming()
-                try:
-                    accepted = authenticate(self._verifier, incoming, requirement)
-                except (Refused, Unavailable) as error:
-                    return _response(answer(error, self._resource, requirement, incoming.scheme))
-                _tokens()[self] = accepted.token
-                if accepted.nonce is not None:
-                    _hand_over(accepted.nonce)
+                refusal = self._refusal(declared)
+                if refusal is not None:
+                    return refusal
                 result: ResponseReturnValue = current_app.ensure_sync(view)(*args, **kwargs)
                 return result
 
@@ -110,16 +81,52 @@ class ResourceServer:
 
         return protect
 
-    @property
-    def token(self) -> VerifiedToken:
-        """The verified token of the request that is being answered.
+    def protect(
+        self,
+        app: Flask,
+        *needs: Need,
+        any_of: Sequence[Need] = (),
+        optional: bool = False,
+        exempt: Iterable[str] = (),
+    ) -> None:
+        """Protect all of an application like one view with :meth:`requires`, static files and errors included.
 
-        :raises RuntimeError: there is none, because the view is not decorated with :meth:`requires`.
+        ``exempt`` are paths that are open to everybody: exact ones, or with ``/*`` at the end all below. The metadata
+        document always is. Views may require more of their own.
+
+        :raises ValueError: a scope or a path is malformed.
         """
-        token = _tokens().get(self) if has_app_context() else None
-        if token is None:
-            raise RuntimeError("api.token is there only while a view decorated with api.requires() runs")
-        return token
+        declared = Needs(*needs, any_of=any_of, optional=optional)
+        exemptions = self.protection.exemptions(exempt)
+
+        @app.before_request
+        def protect() -> Response | None:
+            return None if exemptions.covers(request.path) else self._refusal(declared)
+
+    @property
+    def optional_token(self) -> VerifiedToken | None:
+        """The verified token of the request that is being answered; None if it brought no credentials.
+
+        :raises RuntimeError: what runs is not protected by :meth:`requires` or :meth:`protect`.
+        """
+        requests = _accepted() if has_request_context() else {}
+        if self not in requests:
+            return super().optional_token
+        accepted = requests[self]
+        return None if accepted is None else accepted.token
+
+    def _refusal(self, needs: Needs) -> Response | None:
+        """The answer to a request that may not pass. None for one that may, whose token is kept for its view."""
+        requirement, incoming, known = needs.of(request), self._incoming(), _accepted()
+        before = known.get(self)
+        try:
+            accepted = self.protection.check(incoming, requirement, before)
+        except (Refused, Unavailable) as error:
+            return _response(self.protection.refuse(error, incoming, requirement))
+        known[self] = accepted
+        if accepted is not None and accepted.nonce is not None and before is None:
+            _hand_over(accepted)
+        return None
 
     def _incoming(self) -> ApiRequest:
         # Straight from the WSGI environment (PEP 3333), because nearly every request has neither query nor body. It
@@ -129,34 +136,38 @@ class ResourceServer:
         return ApiRequest(
             authorization=(header,) if header else (),
             token_in_query=bool(environ.get("QUERY_STRING")) and "access_token" in request.args,
-            token_in_form=bool(environ.get("CONTENT_LENGTH")) and _token_in_form(),
-            proof=offered_proof(environ, self._address),
+            # A form is read only where there is a token that it could repeat.
+            token_in_form=bool(header) and bool(environ.get("CONTENT_LENGTH")) and _token_in_form(),
+            proof=offered_proof(environ, self.protection.address),
+            request_id=environ.get("HTTP_X_REQUEST_ID"),
         )
 
     def _serve_metadata(self) -> Response:
-        return jsonify(self._resource.document())
+        return _response(self.protection.metadata)
 
 
-def _tokens() -> dict[ResourceServer, VerifiedToken]:
-    """The tokens of this request: an application may have several resource servers."""
-    tokens: dict[ResourceServer, VerifiedToken] = g.setdefault("_authserver_tokens", {})
-    return tokens
+def _accepted() -> dict[ResourceServer, Accepted | None]:
+    """What this request was accepted with: an application may have several resource servers.
+
+    Not in :data:`flask.g`: where an application has pushed its context once, all later requests share that.
+    """
+    accepted: dict[ResourceServer, Accepted | None] = request.environ.setdefault(_ACCEPTED, {})
+    return accepted
 
 
-def _hand_over(nonce: str) -> None:
+def _hand_over(accepted: Accepted) -> None:
     @after_this_request
     def hand_over(response: Response) -> Response:
-        response.headers[DPOP_NONCE] = nonce
-        response.headers["Cache-Control"] = "no-store"  # RFC 9449 section 8.2: a cached nonce would be a stale one
+        response.headers.update(accepted.headers)
         return response
 
 
 def _token_in_form() -> bool:
-    if request.mimetype != _FORM or not 0 < (request.content_length or 0) <= _LONGEST_FORM:
+    if request.mimetype != FORM or not 0 < (request.content_length or 0) <= LONGEST_FORM:
         return False
     request.get_data()  # reads the body once and keeps it, so that the view can still read it as it likes
     return "access_token" in request.form
 
 
-def _response(refusal: Answer) -> Response:
-    return Response(refusal.body, refusal.status, list(refusal.headers))
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, list(answer.headers))

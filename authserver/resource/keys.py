@@ -1,28 +1,90 @@
 """The keys of the authorization server, found by its metadata and refreshed in the background."""
 
 import contextlib
+import math
 import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
 
 from authserver.jose.discovery import Discovery, oauth_metadata_url
 from authserver.jose.fetch import Endpoint, Fetcher
+from authserver.jose.flight import Wait
 from authserver.jose.jwk import VerificationKey
 from authserver.jose.jwks import RemoteKeySet
+from authserver.jose.key_cache import KeyCacheFile
+from authserver.jose.verify import Keys
+from authserver.resource.urls import require_url
+
+STALE_BOUND: Final = 86400.0
+"""How old keys may become while the issuer cannot be asked, in seconds, unless told otherwise."""
 
 _EVERY: Final = 1.0
 """Seconds between two looks at whether a refresh is due."""
 
 
-def keys_of(issuer: str, algorithms: Sequence[str], clock: Callable[[], float]) -> "KeptFresh":
-    """The keys that the metadata of ``issuer`` leads to (RFC 8414 section 3). Asks for nothing yet."""
-    # The verifier accepts an http issuer on loopback only, and the fetcher sees to the same at the connection.
-    fetcher = Fetcher(insecure_allow_http=issuer.startswith("http:"))
-    discovery = Discovery(fetcher, issuer, Endpoint(oauth_metadata_url(issuer)))
-    # What our own issuer says of caching is meant, to the second: it is how fast a withdrawn key dies.
-    return KeptFresh(RemoteKeySet(discovery, algorithms, clock=clock, shortest_lifetime=_EVERY), clock)
+@runtime_checkable
+class AwaitableKeys(Protocol):
+    """Keys that say what to wait for instead of waiting, so that who asks can do it in its own way."""
+
+    def awaited(self, kid: str, now: float) -> Wait | None:
+        """See :meth:`authserver.jose.jwks.RemoteKeySet.awaited`."""
+        ...  # a protocol has no body
+
+    def find_now(self, kid: str, algorithm: str, now: float) -> VerificationKey:
+        """See :meth:`authserver.jose.jwks.RemoteKeySet.find_now`."""
+        ...  # a protocol has no body
+
+
+def keys_of(
+    issuer: str,
+    algorithms: Sequence[str],
+    clock: Callable[[], float],
+    *,
+    jwks_url: str | None = None,
+    key_cache: Path | None = None,
+    stale_bound: float = STALE_BOUND,
+) -> "KeptFresh":
+    """The keys at ``jwks_url``, or those that the metadata of ``issuer`` leads to (RFC 8414 section 3).
+
+    Asks for nothing yet; what ``key_cache`` holds is read now.
+
+    :raises ValueError: ``jwks_url`` or ``stale_bound`` cannot be used.
+    """
+    if jwks_url is not None:
+        require_url("jwks_url", jwks_url)
+    if not 0 <= stale_bound < math.inf:
+        raise ValueError("stale_bound must be a number of seconds")
+    # The verifier accepts http on loopback only, and the fetcher sees to the same at the connection.
+    fetcher = Fetcher(insecure_allow_http=(jwks_url or issuer).startswith("http:"))
+    keys = RemoteKeySet(
+        Discovery(fetcher, issuer, Endpoint(oauth_metadata_url(issuer)))
+        if jwks_url is None
+        else partial(fetcher.get_json, Endpoint(jwks_url)),
+        algorithms,
+        clock=clock,
+        # What our own issuer says of caching is meant, to the second: it is how fast a withdrawn key dies.
+        shortest_lifetime=_EVERY,
+        stale_bound=stale_bound,
+        cache=None if key_cache is None else KeyCacheFile(key_cache, jwks_url or issuer),
+    )
+    return KeptFresh(keys, clock)
+
+
+def awaitable(keys: Keys) -> AwaitableKeys:
+    """Keys that were handed in. Those that cannot say what to wait for are taken to be at hand."""
+    return keys if isinstance(keys, AwaitableKeys) else _AtHand(keys)
+
+
+class _AtHand:
+    def __init__(self, keys: Keys) -> None:
+        self.find_now = keys.find
+
+    def awaited(self, _kid: str, _now: float) -> None:
+        """There is nothing to wait for."""
 
 
 class KeptFresh:
@@ -35,16 +97,18 @@ class KeptFresh:
     def __init__(self, keys: RemoteKeySet, clock: Callable[[], float], *, every: float = _EVERY) -> None:
         """``every`` is in seconds of real time, whatever ``clock`` says."""
         self._keys = keys
+        self.find_now = keys.find_now
+        """See :class:`AwaitableKeys`."""
         self._clock = clock
         self._every = every
         self._runs_in: int | None = None
         self._thread: threading.Thread | None = None
 
-    def find(self, kid: str, algorithm: str, now: float) -> VerificationKey:
-        """See :class:`authserver.jose.verify.Keys`."""
+    def awaited(self, kid: str, now: float) -> Wait | None:
+        """See :class:`AwaitableKeys`."""
         if self._runs_in != os.getpid():
             self._start()
-        return self._keys.find(kid, algorithm, now)
+        return self._keys.awaited(kid, now)
 
     def _start(self) -> None:
         # Without a lock, which a fork could leave closed: of two threads that start at once, one sees below

@@ -1,15 +1,17 @@
 """Whether a request is by who holds the key of its token: RFC 9449 section 4.3, at a resource server."""
 
 import logging
+from functools import partial
 
 from authserver.errors import CredentialRejected, ProofRejected, Reason
 from authserver.jose.dpop import Proof, check_token, read_proof, sole_proof
 from authserver.jose.freshness import Freshness
 from authserver.jose.nonce import LIFETIME, Nonces
 from authserver.resource.credential import OfferedProof
-from authserver.resource.replay import Replay
+from authserver.resource.replay import Replay, ReplayMemory
 from authserver.resource.sweeping import swept
 from authserver.resource.token import VerifiedToken
+from authserver.resource.waiting import Waits
 
 _log = logging.getLogger("authserver.resource")
 
@@ -23,7 +25,9 @@ class ProofChecker:
         self._freshness = Freshness(nonces, skew=skew)
         self._nonce_required = nonce_required
 
-    def check(self, offered: OfferedProof, token: str, verified: VerifiedToken, now: float) -> str | None:
+    async def check(
+        self, offered: OfferedProof, token: str, verified: VerifiedToken, now: float, waits: Waits
+    ) -> str | None:
         """Check the proof that came with a token, and use it up. ``verified`` is what that ``token`` says.
 
         Returns a nonce for the caller's next proof where its own is half-way to being stale (RFC 9449 section 8.2).
@@ -41,15 +45,19 @@ class ProofChecker:
             raise CredentialRejected(Reason.PROOF_KEY_WRONG)
         check_token(proof, token)
         until = self._freshness.until(proof, now, nonce_required=self._nonce_required)
-        self._use_up(proof, until, now)
+        await self._use_up(proof, until, now, waits)
         stale_soon = proof.nonce is not None and until - now <= LIFETIME / 2
         return self._freshness.nonce(now) if stale_soon else None
 
-    def _use_up(self, proof: Proof, until: float, now: float) -> None:
+    async def _use_up(self, proof: Proof, until: float, now: float, waits: Waits) -> None:
         # The key is part of the source, so that a memory can see to it that no device takes all the room.
         source = f"DPoP {self._audience} {proof.thumbprint}"
+        use = partial(self._replay.use_once, source, proof.use_id, expires_at=until, now=now)
         try:
-            self._replay.use_once(source, proof.use_id, expires_at=until, now=now)
+            if isinstance(self._replay, ReplayMemory):
+                use()
+            else:
+                await waits.call(use)  # a store waits for its disk, or for its network
         except CredentialRejected as error:
             raise ProofRejected(Reason.PROOF_REPLAYED) from error
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from authserver.jose.verify import VerifiedClaims
+from authserver.oauth import DPOP_NONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +60,18 @@ class VerifiedToken:
     def has_scope(self, *scopes: str) -> bool:
         """Whether all of ``scopes`` are granted, for a view that does more for those who may."""
         return self.scope.issuperset(scopes)
+
+
+class Accepted(NamedTuple):
+    """The verified token of a request, and a nonce for the caller's next proof if it is time for one."""
+
+    token: VerifiedToken
+    nonce: str | None = None
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What the answer to the request must carry; it replaces headers of the same name."""
+        if self.nonce is None:
+            return ()
+        # RFC 9449 section 8.2: a cached nonce would be a stale one.
+        return ((DPOP_NONCE, self.nonce), ("Cache-Control", "no-store"))

@@ -1,32 +1,47 @@
 """The verifier of access tokens for a resource server: RFC 9068 section 4, and nothing looser."""
 
+import contextlib
+import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Final, TypedDict
 
 from authserver.errors import CredentialRejected, Reason, Unavailable
 from authserver.jose.compact import parse
+from authserver.jose.flight import Wait
 from authserver.jose.jwk import ASYMMETRIC, VerificationKey
 from authserver.jose.nonce import Nonces
-from authserver.jose.verify import Keys, check_age, check_times, verify
+from authserver.jose.verify import Keys, check_age, check_times, named_key, verify
 from authserver.oauth import ACCESS_TOKEN_TYP, LONGEST_LIFETIME
 from authserver.resource.credential import OfferedProof
-from authserver.resource.keys import keys_of
+from authserver.resource.introspection import Introspection, Introspector
+from authserver.resource.keys import STALE_BOUND, awaitable, keys_of
 from authserver.resource.memory import Remembered, TokenMemory, fingerprint
 from authserver.resource.proof import ProofChecker
 from authserver.resource.replay import Replay, ReplayMemory
-from authserver.resource.token import VerifiedToken
+from authserver.resource.token import Accepted, VerifiedToken
 from authserver.resource.urls import require_url
+from authserver.resource.waiting import Blocking, OnLoop, Waits, finish
+
+LEEWAY: Final = 30
+"""The seconds by which clocks may differ, unless told otherwise."""
 
 MAX_LEEWAY: Final = 60
 """The most seconds by which clocks may differ (R99)."""
+
+_TYP: Final = (ACCESS_TOKEN_TYP,)
+_BLOCKING: Final = Blocking()
 
 
 class VerifierOptions(TypedDict, total=False):
     """The settings of :class:`AccessTokenVerifier` that have a default; an adapter passes them on."""
 
-    keys: Keys
+    keys: Keys | None
+    jwks_url: str | None
+    key_cache: str | os.PathLike[str] | None
+    stale_bound: float
     algorithms: Collection[str]
     leeway: int
     memory: int
@@ -34,6 +49,7 @@ class VerifierOptions(TypedDict, total=False):
     replay: Replay | None
     require_dpop_nonce: bool
     nonce_keys: Sequence[bytes]
+    introspection: Introspection | None
     clock: Callable[[], float]
 
 
@@ -41,10 +57,14 @@ class AccessTokenVerifier:
     """Believes the access tokens that ``issuer`` made for ``audience`` and for nobody else.
 
     ``issuer`` is compared byte for byte, with its metadata document and with every token. ``audience`` is this
-    resource server's identifier. ``keys`` are the issuer's; left out, they are found by its metadata (RFC 8414)
-    and kept fresh in the background. ``algorithms`` may sign. ``leeway``, at most 60 seconds, is allowed
-    between the clocks. ``memory`` is how many verified tokens are remembered. ``clock`` gives seconds since the
-    epoch.
+    resource server's identifier. ``algorithms`` may sign. ``leeway``, at most 60 seconds, is allowed between the
+    clocks. ``memory`` is how many verified tokens are remembered. ``introspection`` asks the issuer whether a token is
+    still active, too. ``clock`` gives seconds since the epoch.
+
+    The issuer's keys are found by its metadata (RFC 8414), or at ``jwks_url``, and kept fresh in the background; while
+    they cannot be had, the last ones are used until they are ``stale_bound`` seconds old. ``key_cache`` is a file that
+    keeps them for the next start; it is used only where it is ours and nobody else may write to it. Or hand in
+    ``keys``, whose ``find`` must not block where there is an event loop.
 
     The rest is about tokens that are bound to a key (RFC 9449). With ``sender_constrained`` no others are accepted.
     ``replay`` remembers used proofs; left out, this process does (:class:`~authserver.resource.replay.ReplayMemory`),
@@ -65,28 +85,33 @@ class AccessTokenVerifier:
         issuer: str,
         audience: str,
         keys: Keys | None = None,
+        jwks_url: str | None = None,
+        key_cache: str | os.PathLike[str] | None = None,
+        stale_bound: float = STALE_BOUND,
         algorithms: Collection[str] = ("ES256", "RS256", "EdDSA"),
-        leeway: int = 30,
+        leeway: int = LEEWAY,
         memory: int = 4096,
         sender_constrained: bool = False,
         replay: Replay | None = None,
         require_dpop_nonce: bool = False,
         nonce_keys: Sequence[bytes] = (),
+        introspection: Introspection | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        require_url("issuer", issuer)
-        if not audience or not audience.isprintable():
-            raise ValueError("audience must be the identifier that tokens for this resource server carry")
-        if not algorithms or not ASYMMETRIC.issuperset(algorithms):
-            raise ValueError(f"algorithms must be some of {', '.join(sorted(ASYMMETRIC))}")
-        if not 0 <= leeway <= MAX_LEEWAY:
-            raise ValueError(f"leeway must be 0 to {MAX_LEEWAY} seconds")
+        _refuse_unusable(issuer, audience, algorithms, leeway)
+        if keys is not None and (jwks_url is not None or key_cache is not None):
+            raise ValueError("keys that are handed in are not fetched: leave out jwks_url and key_cache")
         self.issuer = issuer
         self.audience = audience
         self._algorithms = tuple(algorithms)
         self._leeway = leeway
         self._clock = clock
-        self._keys = keys_of(issuer, self._algorithms, clock) if keys is None else keys
+        cache = None if key_cache is None else Path(key_cache)
+        self._keys = (
+            keys_of(issuer, self._algorithms, clock, jwks_url=jwks_url, key_cache=cache, stale_bound=stale_bound)
+            if keys is None
+            else awaitable(keys)
+        )
         self._memory = TokenMemory(memory)
         self._sender_constrained = sender_constrained
         self._proofs = ProofChecker(
@@ -96,6 +121,8 @@ class AccessTokenVerifier:
             skew=leeway,
             nonce_required=require_dpop_nonce,
         )
+        self._introspector = Introspector(issuer, introspection, clock) if introspection is not None else None
+        self._on_loop = OnLoop()
 
     def verify(self, token: str) -> VerifiedToken:
         """Verify a bearer token. The times and the key are checked each time, the signature the first time.
@@ -104,10 +131,11 @@ class AccessTokenVerifier:
             bound to a key (RFC 9449 section 7.2), or this API wants it to be.
         :raises Unavailable: ``keys_unavailable``, the issuer's keys cannot be known at the moment.
         """
-        verified = self._believe(token, self._clock())
-        if self._sender_constrained or "cnf" in verified.claims:
-            raise CredentialRejected(Reason.SENDER_UNPROVEN)
-        return verified
+        return finish(self.believe(token, None, _BLOCKING)).token
+
+    async def verify_async(self, token: str) -> VerifiedToken:
+        """What :meth:`verify` does, without ever holding the event loop."""
+        return (await self.believe(token, None, self._on_loop)).token
 
     def verify_bound(self, token: str, proof: OfferedProof) -> tuple[VerifiedToken, str | None]:
         """Verify a token that is bound to a key, with the proof of that key (RFC 9449 section 7).
@@ -120,58 +148,94 @@ class AccessTokenVerifier:
         :raises ProofRejected: it is missing, there are several, or it is not one for this request.
         :raises Unavailable: keys, or what was used, cannot be known at the moment.
         """
-        now = self._clock()
-        verified = self._believe(token, now)
-        return verified, self._proofs.check(proof, token, verified, now)
+        return finish(self.believe(token, proof, _BLOCKING))
 
-    def _believe(self, token: str, now: float) -> VerifiedToken:
-        name = fingerprint(token)
+    async def verify_bound_async(self, token: str, proof: OfferedProof) -> tuple[VerifiedToken, str | None]:
+        """What :meth:`verify_bound` does, without ever holding the event loop."""
+        return await self.believe(token, proof, self._on_loop)
+
+    async def believe(self, token: str, proof: OfferedProof | None, waits: Waits) -> Accepted:
+        """The steps of :meth:`verify`, or with a ``proof`` those of :meth:`verify_bound`."""
+        now, name = self._clock(), fingerprint(token)
         remembered = self._memory.recall(name)
         if remembered is None:
-            return self._verify(token, name, now)
+            verified = await self._verify(token, name, now, waits)
+        else:
+            verified = remembered.token
+            pending = self._keys.awaited(verified.kid, now)
+            if pending is not None:
+                await _patiently(pending, waits)
+            self._check_again(remembered, name, now)
+        nonce = None
+        if proof is not None:
+            nonce = await self._proofs.check(proof, token, verified, now, waits)
+        elif self._sender_constrained or "cnf" in verified.claims:
+            raise CredentialRejected(Reason.SENDER_UNPROVEN)
+        if self._introspector is not None:
+            await self._introspector.check(token, verified, now, waits)
+        return Accepted(verified, nonce)
+
+    async def _verify(self, token: str, name: bytes, now: float, waits: Waits) -> VerifiedToken:
+        unverified = parse(token)
+        profile = _Profile(issuer=self.issuer, audience=self.audience, typ=_TYP, algorithms=self._algorithms)
+        kid, algorithm = named_key(unverified, **profile)
+        pending = self._keys.awaited(kid, now)
+        if pending is not None:
+            await _patiently(pending, waits)
+        key = self._key(kid, algorithm, now)
+        verified = verify(unverified, keys=_Found(key), now=now, skew=self._leeway, **profile)
+        check_age(verified, max_age=LONGEST_LIFETIME, now=now, skew=self._leeway)
+        believed = VerifiedToken.of(verified, self.issuer, self.audience)
+        self._memory.remember(name, Remembered(believed, key))
+        return believed
+
+    def _check_again(self, remembered: Remembered, name: bytes, now: float) -> None:
         try:
-            self._check_again(remembered, now)
+            key = self._key(remembered.token.kid, remembered.key.algorithm, now)
+            if key is not remembered.key and key != remembered.key:
+                raise CredentialRejected(Reason.KEY_UNKNOWN)  # the issuer gave the same kid to another key
+            check_times(remembered.token.claims, now, self._leeway)
         except CredentialRejected:
             self._memory.forget(name)
             raise
-        return remembered.token
 
-    def _verify(self, token: str, name: bytes, now: float) -> VerifiedToken:
-        keys = _Witness(self._keys)
-        verified = verify(
-            parse(token),
-            keys=keys,
-            issuer=self.issuer,
-            audience=self.audience,
-            typ=(ACCESS_TOKEN_TYP,),
-            algorithms=self._algorithms,
-            now=now,
-            skew=self._leeway,
-        )
-        check_age(verified, max_age=LONGEST_LIFETIME, now=now, skew=self._leeway)
-        believed = VerifiedToken.of(verified, self.issuer, self.audience)
-        self._memory.remember(name, Remembered(believed, keys.found))
-        return believed
-
-    def _check_again(self, remembered: Remembered, now: float) -> None:
-        key = _Witness(self._keys).find(remembered.token.kid, remembered.key.algorithm, now)
-        if key is not remembered.key and key != remembered.key:
-            raise CredentialRejected(Reason.KEY_UNKNOWN)  # the issuer gave the same kid to another key
-        check_times(remembered.token.claims, now, self._leeway)
-
-
-class _Witness:
-    """The keys, and which of them the signature was checked with."""
-
-    found: VerificationKey
-
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
-
-    def find(self, kid: str, algorithm: str, now: float) -> VerificationKey:
+    def _key(self, kid: str, algorithm: str, now: float) -> VerificationKey:
         try:
-            self.found = self._keys.find(kid, algorithm, now)
+            return self._keys.find_now(kid, algorithm, now)
         except Unavailable as error:
             facts = {**error.facts, "because": error.reason.value}
             raise Unavailable(Reason.KEYS_UNAVAILABLE, retry_after=error.retry_after, **facts) from error
-        return self.found
+
+
+def _refuse_unusable(issuer: str, audience: str, algorithms: Collection[str], leeway: int) -> None:
+    require_url("issuer", issuer)
+    if not audience or not audience.isprintable():
+        raise ValueError("audience must be the identifier that tokens for this resource server carry")
+    if not algorithms or not ASYMMETRIC.issuperset(algorithms):
+        raise ValueError(f"algorithms must be some of {', '.join(sorted(ASYMMETRIC))}")
+    if not 0 <= leeway <= MAX_LEEWAY:
+        raise ValueError(f"leeway must be 0 to {MAX_LEEWAY} seconds")
+
+
+async def _patiently(wait: Wait, waits: Waits) -> None:
+    with contextlib.suppress(TimeoutError):
+        await waits.result(wait.landed, wait.seconds)
+
+
+class _Profile(TypedDict):
+    """What RFC 9068 section 4 wants of a token that can be seen without a key."""
+
+    issuer: str
+    audience: str
+    typ: Collection[str | None]
+    algorithms: Collection[str]
+
+
+class _Found:
+    """The key that was waited for, where :func:`verify` looks it up."""
+
+    def __init__(self, key: VerificationKey) -> None:
+        self._key = key
+
+    def find(self, _kid: str, _algorithm: str, _now: float) -> VerificationKey:
+        return self._key

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from authserver.errors import CredentialRejected, Reason
-from authserver.resource.challenge import Verifier
+from authserver.resource import AccessTokenVerifier
 from authserver.testing import FakeIssuer, FrozenClock
 from tests.devices import DeviceKey
 
@@ -29,7 +29,7 @@ def claims(issuer: FakeIssuer | str, clock: FrozenClock, **changes: Any) -> dict
     return {name: value for name, value in members.items() if value is not None}
 
 
-def refusal(verifier: Verifier, token: str) -> Reason:
+def refusal(verifier: AccessTokenVerifier, token: str) -> Reason:
     """Why this token is refused; the test fails when it is not."""
     with pytest.raises(CredentialRejected) as caught:
         verifier.verify(token)

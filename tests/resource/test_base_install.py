@@ -5,7 +5,21 @@ import sys
 
 import pytest
 
-SERVER = ("flask", "werkzeug", "redis", "pydantic", "gunicorn", "click", "structlog", "prometheus_client", "limits")
+SERVER = (
+    "asgiref",
+    "django",
+    "fastapi",
+    "starlette",
+    "flask",
+    "werkzeug",
+    "redis",
+    "pydantic",
+    "gunicorn",
+    "click",
+    "structlog",
+    "prometheus_client",
+    "limits",
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +28,7 @@ SERVER = ("flask", "werkzeug", "redis", "pydantic", "gunicorn", "click", "struct
         "authserver.resource",
         "authserver.resource.verifier",
         "authserver.resource.challenge",
+        "authserver.resource.asgi",
         "authserver.resource.wsgi",
         "authserver.store.sqlite",
         "authserver.testing",

@@ -1,6 +1,7 @@
 """The Flask adapter: it translates, and decides nothing."""
 
 import asyncio
+import io
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
 
+from authserver.resource import AccessTokenVerifier
 from authserver.resource.flask import ResourceServer
 from authserver.testing import FakeIssuer, FrozenClock
 from tests.resource.environment import AUDIENCE
@@ -50,6 +52,16 @@ def app(api: ResourceServer) -> Flask:
     @api.requires("images:read")
     def broken() -> str:
         raise KeyError("the view's own mistake")
+
+    @app.get("/albums/<name>")
+    @api.requires(lambda request: f"images:read:{request.view_args['name']}")
+    def album(name: str) -> str:
+        return name
+
+    @app.get("/optional")
+    @api.requires("images:read", optional=True)
+    def optional() -> str:
+        return "nobody" if api.optional_token is None else api.token.subject
 
     @app.get("/open")
     def unprotected() -> str:
@@ -222,9 +234,41 @@ def test_the_token_is_there_only_while_a_protected_view_runs(
         client.get("/open")
 
 
+def test_code_that_wants_a_token_is_tested_without_a_request(
+    api: ResourceServer, issuer: FakeIssuer, clock: FrozenClock
+) -> None:
+    verifier = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, clock=clock)
+    token = verifier.verify(issuer.access_token(AUDIENCE))
+    with api.during(token):
+        assert api.token is token
+    with Flask(__name__).test_request_context(), api.during(None):
+        assert api.optional_token is None
+
+
 def test_one_request_does_not_see_the_token_of_the_last(client: FlaskClient, bearer: dict[str, str]) -> None:
     assert client.get("/images", headers=bearer).status_code == 200
     assert client.get("/open").status_code == 500
+
+
+def test_a_context_that_the_application_pushed_itself_lets_nobody_in(
+    app: Flask, client: FlaskClient, bearer: dict[str, str]
+) -> None:
+    """Flask then gives all requests the same ``g``, and whoever came after a good token needed none."""
+    with app.app_context():
+        assert client.get("/images", headers=bearer).status_code == 200
+        assert client.get("/images").status_code == 401
+        assert client.get("/optional").text == "nobody"
+        assert client.get("/open", headers=bearer).status_code == 500
+
+
+def test_nobody_without_a_token_makes_a_worker_wait_for_a_form(client: FlaskClient) -> None:
+    class NeverSent(io.RawIOBase):
+        def readinto(self, _buffer: object) -> int:
+            raise AssertionError("the body was read")
+
+    form = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": "10", "wsgi.input": NeverSent()}
+    answer = client.post("/images", environ_overrides=form)
+    assert answer.status_code == 401
 
 
 def test_what_the_view_raises_is_the_application_s_business(client: FlaskClient, bearer: dict[str, str]) -> None:
@@ -268,6 +312,134 @@ def test_settings_are_checked_at_once(issuer: FakeIssuer) -> None:
     with pytest.raises(ValueError, match="not a scope"):
         ResourceServer(issuer=issuer.issuer, audience=AUDIENCE, scopes=["a b"])
     assert ResourceServer(issuer=issuer.issuer, audience=AUDIENCE, url=AUDIENCE).url == AUDIENCE
+
+
+# What depends on the request
+
+
+@pytest.mark.parametrize(
+    ("scope", "status"),
+    [
+        ("images:read:cats", 200),
+        ("images:read:*", 200),
+        ("images:read", 403),
+        ("images:*", 403),
+        ("images:read:c", 403),
+    ],
+)
+def test_a_view_can_need_what_the_path_says(client: FlaskClient, issuer: FakeIssuer, scope: str, status: int) -> None:
+    headers = {"Authorization": f"Bearer {issuer.access_token(AUDIENCE, scope)}"}
+    answer = client.get("/albums/cats", headers=headers)
+    assert answer.status_code == status
+    challenge = answer.headers.get("WWW-Authenticate", "")
+    assert ('scope="images:read:cats"' in challenge) == (status == 403)
+
+
+def test_what_a_path_says_is_not_repeated_where_it_is_no_scope(client: FlaskClient, issuer: FakeIssuer) -> None:
+    """R100"""
+    headers = {"Authorization": f"Bearer {issuer.access_token(AUDIENCE, 'images:read:*')}"}
+    for name in ("*", "c*s", 'a"b', "a b", "é", "a%0d%0aSet-Cookie:%20a=b"):
+        answer = client.get(f"/albums/{name}", headers=headers)
+        assert (answer.status_code, "scope=" in answer.headers["WWW-Authenticate"]) == (403, False), name
+
+
+def test_a_view_that_may_run_without_a_token_knows_when_it_does(client: FlaskClient, bearer: dict[str, str]) -> None:
+    assert client.get("/optional").text == "nobody"
+    assert client.get("/optional", headers=bearer).text == "tests:somebody"
+    assert client.get("/optional", headers={"Authorization": "Bearer x"}).status_code == 401
+
+
+def test_asking_for_a_token_where_there_may_be_none_says_what_to_ask_instead(
+    issuer: FakeIssuer, clock: FrozenClock
+) -> None:
+    app, api = Flask(__name__), ResourceServer(issuer=issuer.issuer, audience=AUDIENCE, clock=clock)
+    app.testing = True
+
+    @app.get("/optional")
+    @api.requires(optional=True)
+    def optional() -> str:
+        return api.token.subject
+
+    with app.test_client() as client, pytest.raises(RuntimeError, match="optional_token"):
+        client.get("/optional")
+
+
+# A whole application
+
+
+@pytest.fixture
+def whole(api: ResourceServer) -> Iterator[FlaskClient]:
+    app = Flask(__name__)
+    api.init_app(app)
+    api.protect(app, "images:read", exempt=["/health", "/public/*"])
+
+    @app.get("/")
+    @app.get("/<path:path>")
+    def everything(path: str = "") -> str:
+        return path
+
+    @app.get("/who")
+    def who() -> str:
+        return api.token.subject
+
+    @app.get("/admin")
+    @api.requires("images:admin")
+    def admin() -> str:
+        return "admin"
+
+    with app.test_client() as client:
+        yield client
+
+
+def test_all_of_an_application_wants_a_token(whole: FlaskClient, bearer: dict[str, str]) -> None:
+    assert whole.get("/who").status_code == 401
+    assert whole.get("/who", headers=bearer).text == "tests:somebody"
+    assert whole.post("/no/such/view").status_code == 401
+    assert whole.post("/no/such/view", headers=bearer).status_code == 405
+
+
+def test_a_view_may_want_more_than_the_whole(whole: FlaskClient, bearer: dict[str, str]) -> None:
+    answer = whole.get("/admin", headers=bearer)
+    assert (answer.status_code, 'scope="images:admin"' in answer.headers["WWW-Authenticate"]) == (403, True)
+
+
+@pytest.mark.parametrize("path", ["/health", "/public/", "/public/a/b", DOCUMENT])
+def test_what_is_exempt_is_open(whole: FlaskClient, path: str) -> None:
+    assert whole.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/Health", "/health/", "/healthz", "/public", "/public/../who", "/public/%2e%2e/who", "/public//a",
+     "/public/..%2fwho", "/public%2f..%2fwho", "/public/%252e%252e/who", "/x/../public/a", "/PUBLIC/a"],
+)  # fmt: skip
+def test_no_spelling_makes_more_of_it(whole: FlaskClient, path: str) -> None:
+    with serving(whole.application) as port:
+        assert get(port, path).status == 401
+
+
+# Bodies of one's own
+
+
+def test_refusals_can_look_as_the_application_likes(issuer: FakeIssuer, clock: FrozenClock) -> None:
+    app = Flask(__name__)
+    api = ResourceServer(
+        issuer=issuer.issuer,
+        audience=AUDIENCE,
+        clock=clock,
+        render=lambda refusal: ("text/plain", f"{refusal.status} {refusal.request_id}".encode()),
+    )
+    app.get("/images")(api.requires("images:read")(lambda: "images"))
+    with app.test_client() as client:
+        answer = client.get("/images", headers={"X-Request-ID": "abc"})
+    assert (answer.status_code, answer.content_type, answer.text) == (401, "text/plain", "401 abc")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer realm=")
+
+
+def test_it_counts_what_it_accepts(client: FlaskClient, api: ResourceServer, bearer: dict[str, str]) -> None:
+    client.get("/images", headers=bearer)
+    client.get("/images")
+    assert (api.accepted.current, api.accepted.legacy) == (1, 0)
 
 
 # Over a real server

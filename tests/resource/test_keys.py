@@ -6,13 +6,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from authserver.errors import CredentialRejected, Reason, Unavailable
 from authserver.jose.discovery import Discovery, oauth_metadata_url
 from authserver.jose.fetch import Endpoint, Fetcher
+from authserver.jose.jwk import VerificationKey
 from authserver.jose.jwks import RemoteKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.resource import AccessTokenVerifier
 from authserver.resource.keys import KeptFresh
 from authserver.testing import FakeIssuer, FrozenClock
@@ -36,6 +40,14 @@ def believes(verifier: AccessTokenVerifier, token: str) -> bool:
         return bool(verifier.verify(token))
     except Unavailable:
         return False
+
+
+def find(keys: KeptFresh, kid: str, now: float) -> VerificationKey:
+    """The key, waited for in this thread."""
+    wait = keys.awaited(kid, now)
+    if wait is not None:
+        wait.block()
+    return keys.find_now(kid, "ES256", now)
 
 
 def remote(issuer: FakeIssuer, clock: FrozenClock) -> RemoteKeySet:
@@ -145,7 +157,7 @@ def test_an_issuer_that_hangs_holds_no_request_with_a_known_key(issuer: FakeIssu
 
 def test_keys_are_refreshed_in_the_background_without_any_request(issuer: FakeIssuer, clock: FrozenClock) -> None:
     keys = KeptFresh(remote(issuer, clock), clock, every=0.01)
-    keys.find(issuer.key.kid, "ES256", clock())
+    find(keys, issuer.key.kid, clock())
     for fetches in (2, 3, 4):
         clock.advance(LIFETIME)
         eventually(lambda fetches=fetches: issuer.fetches == fetches)  # type: ignore[misc]
@@ -155,19 +167,19 @@ def test_a_key_that_was_withdrawn_while_nobody_asked_is_gone_with_the_first_requ
     issuer: FakeIssuer, clock: FrozenClock
 ) -> None:
     keys, kid = KeptFresh(remote(issuer, clock), clock, every=0.01), issuer.key.kid
-    keys.find(kid, "ES256", clock())
+    find(keys, kid, clock())
     issuer.rotate()
     issuer.withdraw(kid)
     clock.advance(LIFETIME)
     eventually(lambda: issuer.fetches == 2)
     with pytest.raises(CredentialRejected):
-        keys.find(kid, "ES256", clock())
+        find(keys, kid, clock())
 
 
 def test_the_background_thread_ends_with_its_keys(issuer: FakeIssuer, clock: FrozenClock) -> None:
     before = set(threading.enumerate())
     keys = KeptFresh(remote(issuer, clock), clock, every=0.01)
-    keys.find(issuer.key.kid, "ES256", clock())
+    find(keys, issuer.key.kid, clock())
     [thread] = [new for new in set(threading.enumerate()) - before if new.name == "key-refresh"]
     del keys
     gc.collect()
@@ -185,7 +197,7 @@ def test_however_many_requests_come_first_one_thread_refreshes(issuer: FakeIssue
 
     def ask() -> None:
         together.wait()
-        keys.find(issuer.key.kid, "ES256", clock())
+        find(keys, issuer.key.kid, clock())
 
     callers = [threading.Thread(target=ask) for _ in range(16)]
     for caller in callers:
@@ -221,3 +233,59 @@ with FakeIssuer() as issuer:
 def test_a_forked_process_starts_a_thread_of_its_own() -> None:
     """What gunicorn --preload does."""
     subprocess.run([sys.executable, "-c", _FORK], check=True, timeout=60)
+
+
+# Where keys are found, and what is kept of them
+
+
+def test_a_configured_address_is_asked_instead_of_the_metadata(issuer: FakeIssuer, clock: FrozenClock) -> None:
+    verifier = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, jwks_url=issuer.jwks_url, clock=clock)
+    verifier.verify(issuer.access_token(AUDIENCE))
+    assert issuer.requests == ("/.well-known/jwks.json",)
+
+
+def test_a_configured_address_does_not_make_other_issuers_right(issuer: FakeIssuer, clock: FrozenClock) -> None:
+    """R93"""
+    verifier = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, jwks_url=issuer.jwks_url, clock=clock)
+    assert refusal(verifier, issuer.access_token(AUDIENCE, iss="https://auth.example.com")) is Reason.ISSUER_WRONG
+
+
+def test_a_fleet_that_is_started_again_does_not_ask(issuer: FakeIssuer, clock: FrozenClock, tmp_path: Path) -> None:
+    def start() -> AccessTokenVerifier:
+        cache = tmp_path / "keys.json"
+        return AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, key_cache=cache, clock=clock)
+
+    token = issuer.access_token(AUDIENCE)
+    start().verify(token)
+    issuer.down()
+    asked = issuer.requests
+    for verifier in [start() for _ in range(20)]:
+        verifier.verify(token)
+    assert issuer.requests == asked
+
+
+def test_the_cache_of_one_issuer_is_not_that_of_another(issuer: FakeIssuer, clock: FrozenClock, tmp_path: Path) -> None:
+    cache = tmp_path / "keys.json"
+    AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, key_cache=cache, clock=clock).verify(
+        issuer.access_token(AUDIENCE)
+    )
+    with FakeIssuer(clock=clock) as other:
+        verifier = AccessTokenVerifier(issuer=other.issuer, audience=AUDIENCE, key_cache=str(cache), clock=clock)
+        verifier.verify(other.access_token(AUDIENCE))
+        assert other.fetches == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jwks_url": "http://keys.example.com/"}, "jwks_url must be"),
+        ({"stale_bound": -1}, "stale_bound"),
+        ({"stale_bound": float("nan")}, "stale_bound"),
+        ({"stale_bound": float("inf")}, "stale_bound"),
+        ({"keys": StaticKeySet, "jwks_url": "https://keys.example.com/"}, "handed in"),
+        ({"keys": StaticKeySet, "key_cache": "keys.json"}, "handed in"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_at_once(issuer: FakeIssuer, options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, **options)

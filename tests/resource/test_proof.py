@@ -1,5 +1,6 @@
 """A bound token and its proof, at the verifier (RFC 9449 sections 4.3 and 7)."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +14,10 @@ from authserver.errors import (
     RequestMalformed,
 )
 from authserver.resource import OfferedProof
-from authserver.resource.challenge import Accepted, Requirement, authenticate
 from authserver.resource.credential import ApiRequest
+from authserver.resource.protection import Protection
+from authserver.resource.requirement import Requirement
+from authserver.resource.token import Accepted
 from authserver.testing import FakeIssuer, FrozenClock
 from tests import oracle
 from tests.devices import DeviceKey, hash_of
@@ -189,7 +192,10 @@ def test_an_api_may_refuse_bearer_tokens(api: Api) -> None:
 
 
 def request_of(api: Api, authorization: Sequence[str], proof: OfferedProof | None) -> Accepted:
-    return authenticate(api.verifier, ApiRequest(authorization, proof=proof), Requirement(("images:read",)))
+    protection = Protection(issuer=api.issuer.issuer, audience=AUDIENCE, clock=api.clock)
+    accepted = protection.check(ApiRequest(authorization, proof=proof), Requirement(("images:read",)))
+    assert accepted is not None
+    return accepted
 
 
 def test_a_request_with_the_scheme_dpop_and_no_proof_is_refused(api: Api) -> None:
@@ -225,6 +231,15 @@ def test_an_api_that_does_not_know_its_address_says_what_to_set(api: Api, caplog
         request_of(api, (f"DPoP {api.token}",), OfferedProof((api.proof(),), "GET", ()))
     assert (caught.value.reason, caught.value.facts) == (Reason.PROOF_ADDRESS_WRONG, {"remedy": "set url"})
     assert "set url to the external address" in caplog.text
+
+
+def test_a_bound_token_is_verified_on_a_loop_too(api: Api) -> None:
+    """R65"""
+    offered = OfferedProof((api.proof(),), "GET", (URL,))
+    verified, nonce = asyncio.run(api.verifier.verify_bound_async(api.token, offered))
+    assert (verified.thumbprint, nonce) == (api.device.thumbprint, None)
+    with pytest.raises(ProofRejected):
+        asyncio.run(api.verifier.verify_bound_async(api.token, offered))
 
 
 def test_each_address_that_an_api_believes_itself_to_be_at_is_one(api: Api) -> None:

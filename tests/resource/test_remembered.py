@@ -6,7 +6,7 @@ import pytest
 
 from authserver.errors import CredentialRejected, Reason
 from authserver.jose.jwk import VerificationKey
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.resource import AccessTokenVerifier
 from authserver.resource.memory import Remembered, TokenMemory, fingerprint
 from authserver.testing import FakeIssuer, FrozenClock

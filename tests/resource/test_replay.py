@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from authserver.errors import CredentialRejected, ProofRejected, Reason, Refused, Unavailable
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.resource import AccessTokenVerifier, OfferedProof, Replay, ReplayMemory
 from authserver.store.sqlite import SqliteStore
 from authserver.testing import FakeIssuer, FrozenClock

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from authserver.errors import Reason
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.resource import AccessTokenVerifier
 from authserver.testing import FakeIssuer, FrozenClock
 from tests import oracle
