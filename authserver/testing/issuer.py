@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from authserver.jose.jwk import SigningKey, export_public, generate, thumbprint
-from authserver.oauth import ACCESS_TOKEN_TYP, JWKS_PATH, METADATA_PATH, OPENID_METADATA_PATH
+from authserver.oauth import ACCESS_TOKEN_TYP, INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, OPENID_METADATA_PATH
 from authserver.testing.claims import github_claims, kubernetes_claims
-from authserver.testing.loopback import Loopback, Page
+from authserver.testing.issued import Issued
+from authserver.testing.loopback import Form, Loopback, Page
 from authserver.testing.splice import as_json, splice, without_nones
 
 LIFETIME: Final = 600
@@ -38,11 +39,12 @@ class FakeIssuer:
         path: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self.clock = clock
         self._path = path
-        self._clock = clock
         self._signing = {algorithm: new_key(algorithm) for algorithm in algorithms}
         self._published = list(self._signing.values())
-        self._server = Loopback(self._page)
+        self._issued = Issued(clock)
+        self._server = Loopback(self._page, self._introspect)
         self._document: bytes | None = None
 
     def __enter__(self) -> Self:
@@ -101,8 +103,9 @@ class FakeIssuer:
         """
         key = self._signing[algorithm] if algorithm else self.key
         members = {"typ": "JWT", "alg": key.algorithm, "kid": key.kid, **(header or {})}
-        payload = {**self.default_claims(self._clock()), **(claims or {})}
-        return splice(without_nones(members), without_nones(payload), key)
+        payload = {**self.default_claims(self.clock()), **(claims or {})}
+        signed = without_nones(payload)
+        return self._issued.note(splice(without_nones(members), signed, key), signed)
 
     def default_claims(self, now: float) -> dict[str, Any]:
         """The claims that every token has which does not say otherwise. ``now`` is in seconds since the epoch."""
@@ -126,10 +129,28 @@ class FakeIssuer:
         """A token of a GitHub Actions job that runs for a push to ``main`` of ``repository`` (``owner/name``)."""
         return self.token({**github_claims(repository, audience), **claims})
 
-    def access_token(self, audience: str, scope: str | None = None, **claims: Any) -> str:
-        """An access token in the profile of RFC 9068, for the tests of a resource server."""
-        default = {"aud": audience, "sub": "tests:somebody", "client_id": "tests:somebody", "scope": scope}
+    def access_token(self, audience: str, scope: str | None = None, *, expired: bool = False, **claims: Any) -> str:
+        """An access token in the profile of RFC 9068, for the tests of a resource server.
+
+        One that is ``expired`` was good until an hour ago, which no leeway makes up for.
+        """
+        default: dict[str, Any] = {
+            "aud": audience,
+            "sub": "tests:somebody",
+            "client_id": "tests:somebody",
+            "scope": scope,
+        }
+        if expired:
+            until = int(self.clock()) - 3600
+            default |= {"iat": until - LIFETIME, "exp": until}
         return self.token({**default, **claims}, header={"typ": ACCESS_TOKEN_TYP})
+
+    def revoke(self, token: str) -> None:
+        """Take a token back: who asks (RFC 7662) is told that it is not active, and who does not ask accepts it.
+
+        Asking takes an access token for :attr:`issuer` with a scope ``introspect:<name>``, as it does at authserver.
+        """
+        self._issued.revoke(token)
 
     # Keys
 
@@ -171,8 +192,20 @@ class FakeIssuer:
         if path == self._path + JWKS_PATH:
             return Page("application/jwk-set+json", self._document or as_json(self.jwks))
         if path in (METADATA_PATH + self._path, self._path + OPENID_METADATA_PATH):
-            return Page("application/json", as_json({"issuer": self.issuer, "jwks_uri": self.jwks_url}))
+            return Page("application/json", as_json(self._metadata()))
         return None
+
+    def _metadata(self) -> dict[str, str]:
+        return {
+            "issuer": self.issuer,
+            "jwks_uri": self.jwks_url,
+            "introspection_endpoint": self.issuer + INTROSPECTION_PATH,
+        }
+
+    def _introspect(self, form: Form) -> Page | None:
+        if form.path != self._path + INTROSPECTION_PATH:
+            return None
+        return self._issued.introspect(self.issuer, form.authorization, form.body)
 
 
 def new_key(algorithm: str) -> SigningKey:

@@ -1,8 +1,9 @@
-"""A small HTTP server on 127.0.0.1 that serves GET from a function, and can be told to misbehave."""
+"""A small HTTP server on 127.0.0.1 that serves pages and forms from functions, and can be told to misbehave."""
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,16 +14,30 @@ class Page:
 
     media_type: str
     body: bytes
+    status: HTTPStatus = HTTPStatus.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was posted: where, with which ``Authorization`` header, and what."""
+
+    path: str
+    authorization: str = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Loopback:
     """Listens from :meth:`start` to :meth:`stop` on a port that the system picks.
 
-    While ``silent``, connections are closed without an answer; while ``gate`` is cleared, requests wait for it.
+    ``pages`` answers GET by path and ``forms`` answers POST; None is answered with 404. While ``silent``, connections
+    are closed without an answer; while ``gate`` is cleared, requests wait for it.
     """
 
-    def __init__(self, pages: Callable[[str], Page | None]) -> None:
+    def __init__(
+        self, pages: Callable[[str], Page | None], forms: Callable[[Form], Page | None] = lambda _: None
+    ) -> None:
         self.pages = pages
+        self.forms = forms
         self.requests: list[str] = []
         self.silent = False
         self.gate = threading.Event()
@@ -68,16 +83,24 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        self._answer(lambda: self.server.loopback.pages(self.path))
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        form = Form(self.path, self.headers.get("Authorization", ""), body)
+        self._answer(lambda: self.server.loopback.forms(form))
+
+    def _answer(self, find: Callable[[], Page | None]) -> None:
         loopback = self.server.loopback
         loopback.requests.append(self.path)
         loopback.gate.wait()
         if loopback.silent:
             return
-        page = loopback.pages(self.path)
+        page = find()
         if page is None:
             self.send_error(404)
             return
-        self.send_response(200)
+        self.send_response(page.status)
         self.send_header("Content-Type", page.media_type)
         self.send_header("Content-Length", str(len(page.body)))
         self.end_headers()

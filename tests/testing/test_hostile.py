@@ -7,7 +7,7 @@ import pytest
 
 from authserver.errors import CredentialRejected, Reason
 from authserver.jose.compact import base64url_decode, parse
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.jose.verify import check_age, verify
 from authserver.testing import FakeIssuer, FrozenClock, Hostile, hostile_tokens
 

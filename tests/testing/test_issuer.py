@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,17 +14,6 @@ from tests import oracle
 
 AUDIENCE = "https://auth.example.com"
 HTTP = urllib3.PoolManager(retries=False)
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def issuer(clock: FrozenClock) -> Iterator[FakeIssuer]:
-    with FakeIssuer(clock=clock) as issuer:
-        yield issuer
 
 
 def fetch(url: str, *, timeout: float = 10) -> Any:
@@ -56,7 +44,11 @@ def test_both_metadata_documents_are_where_their_specifications_put_them(path: s
     """R2, R4, R9: RFC 8414 inserts before the path, OpenID Connect Discovery appends after it."""
     with FakeIssuer(path=path) as issuer:
         origin = issuer.issuer.removesuffix(path)
-        expected = {"issuer": issuer.issuer, "jwks_uri": issuer.jwks_url}
+        expected = {
+            "issuer": issuer.issuer,
+            "jwks_uri": issuer.jwks_url,
+            "introspection_endpoint": f"{issuer.issuer}/introspect",
+        }
         assert fetch(f"{origin}/.well-known/oauth-authorization-server{path}") == expected
         assert fetch(f"{issuer.issuer}/.well-known/openid-configuration") == expected
 
