@@ -1,10 +1,16 @@
-"""What time it is for the server, so that a machine whose own clock is wrong can be served."""
+"""What time it is for the server, and how long ago something was, on a machine that sleeps and has its clock set."""
 
+import sys
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 TOLERANCE: Final = 5
 """Seconds that two clocks may seem to differ because an answer takes its time, and ``Date`` has whole seconds."""
+
+# On Linux the monotonic clock stands still while the machine sleeps; on macOS the one that is called so does not.
+_UPTIME: Final = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
 
 
 class ServerClock:
@@ -24,3 +30,36 @@ class ServerClock:
             return False
         self._offset = date - self._clock()
         return True
+
+
+def uptime() -> float:
+    """The seconds since this machine was started, those that it slept included. Nobody can set this clock."""
+    return time.clock_gettime(_UPTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment on this machine, by the clock that nobody sets and by the one on the wall, both in seconds."""
+
+    uptime: float
+    wall: float
+
+
+class Stopwatch:
+    """Tells how long ago something was, and rather too much than too little.
+
+    The clock that nobody sets stands still in a virtual machine that is paused, and the one on the wall can be set
+    back. What either of them has seen pass has passed.
+    """
+
+    def __init__(self, uptime: Callable[[], float] = uptime, wall: Callable[[], float] = time.time) -> None:
+        self._uptime = uptime
+        self._wall = wall
+
+    def now(self) -> Instant:
+        """This moment."""
+        return Instant(self._uptime(), self._wall())
+
+    def since(self, instant: Instant) -> float:
+        """How many seconds ago that was."""
+        return max(self._uptime() - instant.uptime, self._wall() - instant.wall)

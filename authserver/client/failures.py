@@ -65,6 +65,31 @@ class EnrolledAlready(CallFailed):
     """This machine is enrolled at that issuer, and has one enrolment for each."""
 
 
+class NoIdentity(CallFailed):
+    """Nothing here vouches for this program: no link of the chain has its marker."""
+
+
+class IdentityUnusable(CallFailed):
+    """What was found to vouch for this program is broken. The message says what it is, and what to do."""
+
+
 def printable(text: object) -> str:
     """What a server said, fit to be shown on a terminal: printable ASCII, and not too long."""
     return _UNPRINTABLE.sub("?", text[:LONGEST_TEXT]) if isinstance(text, str) else ""
+
+
+def for_another_caller(failure: CallFailed) -> CallFailed:
+    """The same failure once more: one exception that several threads raise would mix up their traces."""
+    same = type(failure).__new__(type(failure), *failure.args)
+    same.__dict__.update(failure.__dict__)
+    same.__cause__ = failure.__cause__
+    return same
+
+
+def without_traces(failure: CallFailed) -> CallFailed:
+    """The failure, holding on to no variable of the functions it came through: there were credentials in them."""
+    error: BaseException | None = failure
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+    return failure

@@ -1,7 +1,8 @@
 """HTTP for callers: the one doorway to a server.
 
-It is urllib3's connection without its pool, so there are no retries, redirects, cookies or proxies. One limit in
-seconds and one in bytes hold for the whole exchange, however it is dripped (:mod:`authserver.jose.connection`).
+It is urllib3's connection without its pool, so there are no retries, redirects or cookies. One limit in seconds and one
+in bytes hold for the whole exchange, however it is dripped (:mod:`authserver.jose.connection`). Whom TLS trusts the
+system says, or ``SSL_CERT_FILE``; which proxy leads out, ``HTTPS_PROXY`` (:mod:`authserver.client.proxy`).
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from urllib3.connection import HTTPConnection
 
 from authserver._version import __version__
 from authserver.client.failures import AnswerUnusable, NoAnswer
+from authserver.client.proxy import Proxy, find_proxy
 from authserver.jose.addresses import Location, is_loopback, parse_address
 from authserver.jose.compact import json_object
 from authserver.jose.connection import Deadline, TooMuch, Wire, connect, secure
@@ -55,16 +57,18 @@ class Answer:
 
         What a cache answers counts too, by the age that it gives (RFC 9111 section 4.2.3).
         """
-        parsed = parsedate_tz(self.headers.get("Date", ""))
-        try:
-            return mktime_tz(parsed) + (_seconds(self.headers.get("Age", "")) or 0) if parsed else None
-        except (ValueError, OverflowError):
-            return None
+        date = _moment(self.headers.get("Date", ""))
+        return None if date is None else date + (_seconds(self.headers.get("Age", "")) or 0)
 
     @property
     def retry_after(self) -> int | None:
-        """When to come back, in seconds (RFC 9110 section 10.2.3); None where the server did not say so."""
-        return _seconds(self.headers.get("Retry-After", ""))
+        """When to come back, in seconds (RFC 9110 section 10.2.3); None where the server did not say so.
+
+        A date is one of the server's clock, so it says nothing without ``Date``.
+        """
+        said = self.headers.get("Retry-After", "")
+        then, now = _moment(said), self.date
+        return _seconds(said) if then is None or now is None else max(0, int(then - now))
 
 
 class Http:
@@ -96,17 +100,20 @@ class Http:
             location = Location.of(url)
         except ValueError:
             raise AnswerUnusable("not an address that requests are sent to") from None
-        with _explained(location), contextlib.ExitStack() as sockets:
+        proxy = find_proxy(location)
+        with _explained(location, proxy), contextlib.ExitStack() as sockets:
             connection = HTTPConnection(location.host, location.port)
-            connection.sock = self._connected(location, sockets)
+            connection.sock = self._connected(location, proxy, sockets)
             fields = {**_OURS, "Host": location.authority, **(headers or {})}
             connection.request(method, location.target, body, fields, preload_content=False, decode_content=False)
             return self._read(connection.getresponse())
 
-    def _connected(self, location: Location, sockets: contextlib.ExitStack) -> "_BoundedSocket":
-        addresses = self._addresses(location)
+    def _connected(self, location: Location, proxy: Proxy | None, sockets: contextlib.ExitStack) -> "_BoundedSocket":
+        addresses = self._addresses(location) if proxy is None else self._resolve(proxy.host)
         deadline = Deadline(self._seconds, self._clock)
-        sock = sockets.enter_context(connect(addresses, location.port, deadline))
+        sock = sockets.enter_context(connect(addresses, location.port if proxy is None else proxy.port, deadline))
+        if proxy is not None:
+            proxy.tunnel(sock, location, deadline)
         if location.scheme == "https":
             trust = self._trust or ssl.create_default_context()
             sock = sockets.enter_context(secure(sock, location.host, trust, deadline))
@@ -147,9 +154,9 @@ class _BoundedSocket(Wire):
 
 
 @contextlib.contextmanager
-def _explained(location: Location) -> Iterator[None]:
+def _explained(location: Location, proxy: Proxy | None) -> Iterator[None]:
     """Turn what the libraries raise into words. The order is from the special to the general."""
-    where = location.authority
+    where = location.authority if proxy is None else f"{location.authority} (through the proxy {proxy})"
     try:
         yield
     except TimeoutError as error:
@@ -169,6 +176,15 @@ def _explained(location: Location) -> Iterator[None]:
 def _is_loopback(text: str) -> bool:
     address = parse_address(text)
     return address is not None and is_loopback(address)
+
+
+def _moment(text: str) -> int | None:
+    """An HTTP date in seconds since the epoch; None if it is none."""
+    parsed = parsedate_tz(text)
+    try:
+        return mktime_tz(parsed) if parsed else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _seconds(text: str) -> int | None:

@@ -97,7 +97,9 @@ def _keyring() -> "ModuleType":
         import keyring
         import keyring.errors
     except ModuleNotFoundError as error:
-        raise EnrollmentUnusable('the keyring needs one more package: pip install "authserver[keyring]"') from error
+        raise EnrollmentUnusable(
+            'the keyring needs one more package: install authserver with the extra "keyring"'
+        ) from error
     # A back end below 1 is one that its makers do not recommend: a plain file, or nothing at all.
     if keyring.get_keyring().priority < 1:
         raise EnrollmentUnusable("there is no keyring of the operating system here; leave out --keyring to use a file")

@@ -31,8 +31,8 @@ class NonceMemory:
         origin = _origin(url)
         self._newest.pop(origin, None)
         self._newest[origin] = nonce
-        while len(self._newest) > MOST_SERVERS:
-            self._newest.pop(next(iter(self._newest)), None)
+        for oldest in list(self._newest)[:-MOST_SERVERS]:  # a copy: other threads learn meanwhile
+            self._newest.pop(oldest, None)
         return True
 
 

@@ -4,7 +4,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -62,6 +61,7 @@ class AuthorizationServer:
         self.clock = ServerClock(clock)
         self.nonces = NonceMemory()
         self._http = http or Http()
+        self._metadata: Mapping[str, Any] | None = None
 
     @property
     def token_endpoint(self) -> str:
@@ -109,13 +109,15 @@ class AuthorizationServer:
         return self._http.send(method, url, headers=headers, body=outgoing.body)
 
     def _endpoint(self, name: str) -> str:
+        # No cached_property: up to Python 3.11 it locks, and a fork would leave the child with a lock nobody opens.
+        if self._metadata is None:
+            self._metadata = self._fetched_metadata()
         url = self._metadata.get(name)
         if not isinstance(url, str):
             raise AnswerUnusable(f"the metadata of {self.issuer} has no {name}")
         return url
 
-    @cached_property
-    def _metadata(self) -> Mapping[str, Any]:
+    def _fetched_metadata(self) -> Mapping[str, Any]:
         answer = self._http.send("GET", oauth_metadata_url(self.issuer))
         self.clock.learn(answer.date)
         if answer.status != HTTPStatus.OK:

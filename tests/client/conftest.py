@@ -16,6 +16,7 @@ from authserver.client import (
     Registration,
     enroll,
 )
+from tests.client.cloud import Cloud
 from tests.client.fake import FakeServer
 
 
@@ -42,6 +43,19 @@ class MemoryKeyring(keyring.backend.KeyringBackend):
 def fake() -> Iterator[FakeServer]:
     with FakeServer() as server:
         yield server
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    with Cloud() as made:
+        yield made
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Cloud]:
+    """A server and an API of somebody else's."""
+    with Cloud() as made:
+        yield made
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -180,5 +181,6 @@ def test_one_thing_is_done_at_a_time(arguments: list[str], run: Run) -> None:
 def test_a_code_is_no_argument_and_no_variable(fake: FakeServer, run: Run) -> None:
     run(fake.code, code=2)
     run("--code", fake.code, code=2)
-    (command,) = [authserver.commands["enroll"]]
+    command = authserver.get_command(click.Context(authserver), "enroll")
+    assert command is not None
     assert [option.name for option in command.params if option.envvar] == []

@@ -149,8 +149,17 @@ def test_the_time_of_an_answer_is_what_its_server_says(headers: dict[str, str], 
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7), (" 7 ", 7), ("-1", None), ("soon", None), ("9" * 20, None)])
-def test_only_seconds_say_when_to_come_back(text: str, seconds: int | None) -> None:
+def test_seconds_say_when_to_come_back(text: str, seconds: int | None) -> None:
     assert Answer(503, {"Retry-After": text}).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [("Sun, 06 Nov 1994 08:49:00 GMT", 37), ("Sun, 06 Nov 1994 09:49:37 GMT", 0), ("yesterday", None), ("", None)],
+)
+def test_a_date_says_so_by_the_clock_of_the_server_alone(date: str, seconds: int | None) -> None:
+    """RFC 9110 section 10.2.3"""
+    assert Answer(503, {"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": date}).retry_after == seconds
 
 
 def test_a_clock_that_is_nearly_right_is_left_alone() -> None:

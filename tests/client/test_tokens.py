@@ -139,6 +139,9 @@ def test_when_to_come_back_is_told(
     [
         {"access_token": None},
         {"access_token": ""},
+        {"access_token": "a\r\nX-Forged: b"},
+        {"access_token": "a b"},
+        {"access_token": "t\u00f6ken"},
         {"scope": ["images:read"]},
         {"expires_in": "3600"},
         {"expires_in": True},

@@ -1,19 +1,23 @@
 """An enrolled machine vouches for the programs on it: a client assertion by its key (RFC 7523 section 2.2)."""
 
 import secrets
-from typing import Final
+from pathlib import Path
+from typing import Final, Self
 
 from authserver.client.enrollment import Enrollment, EnrollmentRecord
-from authserver.client.failures import EnrollmentBusy
+from authserver.client.failures import EnrollmentBusy, EnrollmentUnusable
+from authserver.client.home import default_home
 from authserver.client.registration import Registration
 from authserver.client.server import AuthorizationServer
-from authserver.client.supplier import Offer
+from authserver.client.supplier import Offer, Surroundings
 from authserver.jose.jwk import SigningKey
 from authserver.jose.sign import sign_under
 from authserver.oauth import CLIENT_ASSERTION_JWT, Grant
 
 ASSERTION_LIFETIME: Final = 60
 """For how many seconds an assertion is good. The server accepts up to five minutes."""
+
+_NO_HOME: Final = Path("/nonexistent")  # as Debian and systemd name it
 
 
 class DeviceSupplier:
@@ -25,9 +29,29 @@ class DeviceSupplier:
         self._registration = Registration(server, record)
         self._record = record
 
+    @classmethod
+    def around(cls, surroundings: Surroundings) -> Self:
+        """The supplier of the enrolment that the user has here."""
+        server = surroundings.server
+        return cls(server, EnrollmentRecord(server.issuer, _home(surroundings)))
+
+    @property
+    def marker(self) -> str:
+        """See :class:`authserver.client.supplier.Link`."""
+        return f"there is an enrolment in {self._record.path}"
+
     def present(self) -> bool:
         """Whether this machine has enrolled at the issuer, or has begun to."""
         return self._record.exists()
+
+    def absence(self) -> str | None:
+        """See :class:`authserver.client.supplier.Link`."""
+        return None if self.present() else f"this machine is not enrolled at {self._record.issuer}"
+
+    def check(self, now: float) -> None:
+        """See :class:`authserver.client.supplier.Link`."""
+        del now
+        self._record.require(self._registration.current().key)
 
     def offer(self, now: float) -> Offer:
         """See :class:`authserver.client.supplier.Supplier`.
@@ -48,6 +72,13 @@ class DeviceSupplier:
             return self._registration.settle()
         except EnrollmentBusy:
             return self._registration.current()  # a re-key is under way; until it is done, the old key is good
+
+
+def _home(surroundings: Surroundings) -> Path:
+    try:
+        return default_home(surroundings.environ)
+    except EnrollmentUnusable:  # who has no home, as in many containers, has not enrolled
+        return _NO_HOME
 
 
 def _assertion(known: Enrollment, key: SigningKey, now: float) -> str:
