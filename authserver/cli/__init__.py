@@ -11,6 +11,6 @@ def main() -> None:
         if (error.name or "").partition(".")[0] == "authserver":
             raise
         # The middleware and the client are installed without what the server needs.
-        remedy = 'For the server: pip install "authserver[server]". For enroll alone: pip install "authserver[cli]"'
+        remedy = 'Install authserver with the extra "server" for the server, or "cli" for its callers'
         sys.exit(f"authserver: {error.name} is not installed. {remedy}")
     authserver(prog_name="authserver")

@@ -8,11 +8,25 @@ import click
 from authserver._version import __version__
 from authserver.cli.output import fail
 
-_NAMES: Final = ("check", "demo", "devices", "enroll", "explain", "keys", "schema", "serve")
+_NAMES: Final = ("check", "demo", "devices", "enroll", "exec", "explain", "keys", "schema", "serve", "token")
 """Each is a module of this package, with a command of the same name in it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Imports the command that is asked for, and no other: what only calls starts without waiting for the server's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See :meth:`click.Group.list_commands`."""
+        del ctx
+        return list(_NAMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See :meth:`click.Group.get_command`."""
+        del ctx
+        return _command(cmd_name) if cmd_name in _NAMES else None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def authserver() -> None:
     """Trade the identity a program already has for a short-lived, scoped token."""
@@ -30,16 +44,12 @@ def _command(name: str) -> click.Command:
 
 
 def _absent(name: str, package: str | None) -> click.Command:
-    remedy = 'pip install "authserver[server]"'
+    remedy = 'install authserver with the extra "server"'
 
     def say() -> None:
-        fail(f"authserver {name}: {package} is not installed. For the server: {remedy}")
+        fail(f"authserver {name}: {package} is not installed. For the server, {remedy}")
 
     leave_to_it = {"ignore_unknown_options": True, "allow_extra_args": True}
     return click.Command(
         name, callback=say, help=f"Not installed: {remedy}", context_settings=leave_to_it, add_help_option=False
     )
-
-
-for _name in _NAMES:
-    authserver.add_command(_command(_name))

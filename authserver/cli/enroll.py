@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
+from authserver.cli.issuer import issuer_option
 from authserver.cli.output import fail, json_option
 from authserver.client import (
     AuthorizationServer,
@@ -25,24 +26,13 @@ from authserver.client import enroll as enroll_here
 from authserver.client.device_key import ALGORITHMS
 from authserver.client.failures import CallRefused, NoAnswer
 from authserver.client.key_places import FILE, KEYRING
-from authserver.jose.addresses import Location
 
 _LONGEST_CODE: Final = 16 * 1024
 _BYTES: Final = click.File("rb")  # and decoded below: what is no text is no code, and refused as such
 
 
-def _read_issuer(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    try:
-        Location.of(value)
-    except ValueError:
-        raise click.BadParameter(
-            "write the whole address, such as https://auth.example.com.", context, parameter
-        ) from None
-    return value
-
-
 @click.command()
-@click.option("--issuer", required=True, metavar="URL", callback=_read_issuer, help="The server, by its issuer URL.")
+@issuer_option
 @click.option("--code-file", type=_BYTES, metavar="FILE", help="Holds the enrolment code; - is standard input.")
 @click.option("--id-token-file", type=_BYTES, metavar="FILE", help="Holds your ID token, in place of a code.")
 @click.option("--name", metavar="NAME", help="What people will call this machine.  [default: its host name]")

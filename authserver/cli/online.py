@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from authserver.errors import Unavailable
 from authserver.jose.fetch import Cause, Fetched
-from authserver.jose.jwks import StaticKeySet, hash_key_id
+from authserver.jose.key_set import StaticKeySet, hash_key_id
 from authserver.server import key_fetch
 from authserver.settings import Settings
 
