@@ -16,7 +16,7 @@ from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response
 from authserver.errors import CallerNotAdmitted, CredentialRejected, NonceWanted, ProofRejected, Reason
 from authserver.oauth import Grant
-from authserver.resource.flask import ResourceServer
+from authserver.resource import asgi, django, flask
 from authserver.resource.verifier import VerifierOptions
 from tests.house import requirement_map
 from tests.house.reasons import raised
@@ -96,7 +96,7 @@ def test_the_entry_of_a_reason_says_what_the_operator_and_the_caller_see(reason:
     assert list(entry) == ["Meaning", "Answer", "Facts", "What to do"]
     told = set(code(entry["Facts"]))
     assert found.facts <= told
-    if reason not in (Reason.KEYS_UNAVAILABLE,):  # which passes on the facts of the fetch that failed
+    if reason not in (Reason.KEYS_UNAVAILABLE, Reason.INTROSPECTION_UNAVAILABLE):  # these pass on a fetch's facts
         assert told == found.facts
     assert all(answer_to(name) in entry["Answer"] for name in found.classes)
 
@@ -125,7 +125,10 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
     """A command and everything below it, each with the words that call it."""
     yield path, command
     if isinstance(command, click.Group):
-        for name, below in command.commands.items():
+        context = click.Context(command)
+        for name in command.commands or command.list_commands(context):  # in the order in which --help has them
+            below = command.get_command(context, name)
+            assert below is not None
             yield from commands(below, f"{path} {name}")
 
 
@@ -158,7 +161,8 @@ def members(thing: Any) -> set[str]:
     """What a name gives to who imports it: arguments, fields, methods and properties."""
     if inspect.isfunction(thing):
         return set(inspect.signature(thing).parameters)
-    public = {name for name in vars(thing) if not name.startswith("_")}
+    ours = [thing] if issubclass(thing, Exception) else [one for one in thing.__mro__ if "authserver" in one.__module__]
+    public = {name for one in ours for name in vars(one) if not name.startswith("_")}
     made_by_users = not issubclass(thing, Exception) and not getattr(thing, "_is_protocol", False)
     parameters = set(inspect.signature(thing).parameters) if made_by_users else set()
     fields = {field.name for field in dataclasses.fields(thing)} if dataclasses.is_dataclass(thing) else set()
@@ -167,7 +171,13 @@ def members(thing: Any) -> set[str]:
 
 PUBLIC: Final[Mapping[str, Mapping[str, Any]]] = {
     "authserver.resource": {name: getattr(resource, name) for name in resource.__all__},
-    "authserver.resource.flask": {"ResourceServer": ResourceServer},
+    "authserver.resource.flask": {"ResourceServer": flask.ResourceServer},
+    "authserver.resource.asgi": {"ResourceServer": asgi.ResourceServer},
+    "authserver.resource.django": {
+        "ResourceServer": django.ResourceServer,
+        "Middleware": django.Middleware,
+        "resource_server": django.resource_server,
+    },
     "authserver.client": {name: getattr(client, name) for name in client.__all__},
     "authserver.testing": {name: getattr(testing, name) for name in testing.__all__},
 }
@@ -187,7 +197,15 @@ def test_every_member_of_a_public_name_is_described_and_no_other(module: str, na
 
 
 def test_the_options_that_an_adapter_passes_on_are_the_verifiers_own() -> None:
-    assert members(resource.AccessTokenVerifier) - OPTIONS == {"issuer", "audience", "verify", "verify_bound"}
+    assert members(resource.AccessTokenVerifier) - OPTIONS == {
+        "issuer",
+        "audience",
+        "verify",
+        "verify_async",
+        "verify_bound",
+        "verify_bound_async",
+        "believe",
+    }
 
 
 # Requirements and attacks

@@ -53,6 +53,38 @@ VIOLATIONS: Final[Mapping[str, tuple[str, Files]]] = {
         "only hosting and the resource adapter speak Flask",
         {"endpoints/intruder.py": "from werkzeug.wrappers import Request"},
     ),
+    "the Django adapter for everybody": (
+        "only applications use the ASGI and Django adapters",
+        {"resource/intruder.py": "import authserver.resource.django"},
+    ),
+    "the ASGI adapter for everybody": (
+        "only applications use the ASGI and Django adapters",
+        {"server.py": "import authserver.resource.asgi"},
+    ),
+    "Starlette in an endpoint": (
+        "only its adapter speaks Starlette",
+        {"endpoints/intruder.py": "import starlette"},
+    ),
+    "FastAPI in an endpoint": (
+        "only its adapter speaks FastAPI",
+        {"endpoints/intruder.py": "import fastapi"},
+    ),
+    "Django in an endpoint": (
+        "only its adapter speaks Django",
+        {"endpoints/intruder.py": "from django.http import HttpRequest"},
+    ),
+    "requests at a caller that may not have it": (
+        "only its adapter speaks requests",
+        {"client/intruder.py": "import requests"},
+    ),
+    "httpx at a caller that may not have it": (
+        "only its adapter speaks httpx",
+        {"client/intruder.py": "import httpx"},
+    ),
+    "an HTTP library by a detour": (
+        "only an auth that is asked for brings an HTTP library",
+        {"client/intruder.py": "import authserver.client.auth_httpx"},
+    ),
     "a second place that decodes": ("only jose calls PyJWT", {"identity/intruder.py": "import jwt"}),
     "a metric made elsewhere": (
         "only telemetry counts and traces",

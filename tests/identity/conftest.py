@@ -9,7 +9,7 @@ from authserver.errors import CredentialRejected, Reason
 from authserver.identity.authenticate import Identity
 from authserver.identity.source import JwtSource, JwtSourceTable
 from authserver.identity.sources import SOURCES
-from authserver.jose.jwks import StaticKeySet
+from authserver.jose.key_set import StaticKeySet
 from authserver.model import Credential, Subject
 from authserver.testing import FakeIssuer, FrozenClock
 

@@ -41,7 +41,7 @@ def test_a_good_token_is_believed(kind: str, issuer: FakeIssuer, authenticate: C
 def test_a_good_token_made_by_another_library_is_believed(
     kind: str, issuer: FakeIssuer, source: Callable[..., JwtSource], clock: FrozenClock
 ) -> None:
-    from authserver.jose.jwks import StaticKeySet
+    from authserver.jose.key_set import StaticKeySet
 
     key = oracle.make_key("RS256")
     trusting = source(kind)

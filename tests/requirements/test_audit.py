@@ -18,9 +18,9 @@ from authserver.errors import (
     TooManyFailures,
     Unavailable,
 )
-from authserver.resource import AccessTokenVerifier
-from authserver.resource.challenge import Requirement, authenticate
 from authserver.resource.credential import ApiRequest
+from authserver.resource.protection import Protection
+from authserver.resource.requirement import Requirement
 from authserver.testing import FakeIssuer, FrozenClock
 from tests.endpoints.conftest import Application, MakeApplication
 from tests.resource.environment import AUDIENCE as API
@@ -95,10 +95,10 @@ def test_every_answer_is_one_event(application: Application, identity: str) -> N
 
 def test_an_api_tells_its_operator_which_scope_was_missing(caplog: pytest.LogCaptureFixture) -> None:
     with FakeIssuer() as issuer, caplog.at_level(logging.INFO, "authserver.resource"):
-        verifier = AccessTokenVerifier(issuer=issuer.issuer, audience=API)
+        protection = Protection(issuer=issuer.issuer, audience=API)
         bearer = f"Bearer {issuer.access_token(API, 'images:read')}"
         with pytest.raises(ScopeInsufficient):
-            authenticate(verifier, ApiRequest((bearer,)), Requirement(("images:write",)))
+            protection.check(ApiRequest((bearer,)), Requirement(("images:write",)))
     (record,) = caplog.records
     assert record.__dict__["reason"] == Reason.SCOPE_INSUFFICIENT
     assert record.__dict__["facts"] == {"required": ("images:write",)}
