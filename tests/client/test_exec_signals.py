@@ -73,8 +73,8 @@ def test_a_signal_that_comes_before_the_command_is_started_ends_it(
     workloads.plans.append(hang)
     process = start(line("print('run')"))
     assert asked.wait(30)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    process.terminate()  # no SIGINT, which whoever runs the tests in the background has told them to ignore
+    assert process.wait(30) == 143
     go_on.set()
     assert list(lines_of(process)) == []
 
