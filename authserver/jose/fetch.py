@@ -14,10 +14,9 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import mktime_tz, parsedate_tz
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from authserver._version import __version__
@@ -25,6 +24,7 @@ from authserver.errors import Reason, Unavailable
 from authserver.jose.addresses import Address, Location, is_link_local, is_loopback, is_public, parse_address
 from authserver.jose.compact import json_object
 from authserver.jose.connection import Deadline, TooMuch, Wire, connect, secure
+from authserver.jose.headers import date, max_age
 
 MAX_BYTES: Final = 256 * 1024
 """The longest answer that is read, header section included, in bytes."""
@@ -33,7 +33,6 @@ DEADLINE: Final = 5.0
 """Seconds that one fetch may take, from the connection's start to the answer's last byte."""
 
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 section 2.1, b64token
-_MAX_AGE = re.compile(r'max-age="?([0-9]{1,9})"?', re.IGNORECASE)
 
 Resolver = Callable[[str], Sequence[str]]
 """Finds the numeric addresses of a host name; raises :class:`OSError` when there are none."""
@@ -94,6 +93,20 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it came. ``media_type`` is in lower case and without parameters."""
+
+    status: int
+    media_type: str
+    body: bytes = field(repr=False)
+
+
+ReadT = TypeVar("ReadT")
+_Read = Callable[[http.client.HTTPResponse, int], ReadT]
+"""Reads an answer of so many bytes at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Message:
     """What is asked: how, and with which header fields and content."""
 
@@ -131,7 +144,7 @@ class Fetcher:
 
         :raises Unavailable: ``issuer_unreachable``, with a :class:`Cause` among its facts.
         """
-        return self._fetch(endpoint, lambda: _Message("GET", _credential(endpoint)))
+        return self._fetch(endpoint, lambda: _Message("GET", _credential(endpoint)), _json)
 
     def post_form(self, endpoint: Endpoint, form: Mapping[str, str], bearer_token: str) -> Fetched:
         """POST ``form`` with a bearer token, and read the 200 answer as one JSON object.
@@ -139,20 +152,31 @@ class Fetcher:
         :raises Unavailable: ``issuer_unreachable``, with a :class:`Cause` among its facts, and the ``status``.
         """
         content = urlencode(form).encode("ascii")
-        return self._fetch(endpoint, lambda: _Message("POST", {**_FORM, **_authorization(bearer_token)}, content))
 
-    def _fetch(self, endpoint: Endpoint, make: Callable[[], _Message]) -> Fetched:
+        def make() -> _Message:
+            return _Message("POST", {**_FORM, **_authorization(bearer_token)}, content)
+
+        return self._fetch(endpoint, make, _json)
+
+    def post_headers(self, endpoint: Endpoint, headers: Mapping[str, str]) -> Answer:
+        """POST header fields and no content, and read the answer as it is, whatever its status; redirects are none.
+
+        :raises Unavailable: ``issuer_unreachable``, with a :class:`Cause` among its facts.
+        """
+        return self._fetch(endpoint, lambda: _Message("POST", headers), _as_it_is)
+
+    def _fetch(self, endpoint: Endpoint, make: Callable[[], _Message], read: _Read[ReadT]) -> ReadT:
         try:
             location = Location.of(endpoint.url)
         except ValueError:
             raise unreachable(Cause.URL_REFUSED) from None
         try:
             with _causes():
-                return self._send(location, endpoint, make())
+                return self._send(location, endpoint, make(), read)
         except _Failed as failed:
             raise unreachable(failed.cause, host=location.host, status=failed.status) from failed
 
-    def _send(self, location: Location, endpoint: Endpoint, message: _Message) -> Fetched:
+    def _send(self, location: Location, endpoint: Endpoint, message: _Message, read: _Read[ReadT]) -> ReadT:
         context = _trust(endpoint.ca_file) if location.scheme == "https" else None
         addresses = self._judged(location, endpoint.discovered)
         deadline = Deadline(self._seconds, self._clock)
@@ -160,7 +184,7 @@ class Fetcher:
             sock = sockets.enter_context(connect(addresses, location.port, deadline))
             if context is not None:
                 sock = sockets.enter_context(secure(sock, location.host, context, deadline))
-            return self._exchange(Wire(sock, deadline, self._max_bytes), location, message)
+            return read(_answer(Wire(sock, deadline, self._max_bytes), location, message), self._max_bytes)
 
     def _judged(self, location: Location, discovered: bool) -> Sequence[str]:
         literal = parse_address(location.host)
@@ -184,20 +208,34 @@ class Fetcher:
             raise _Failed(Cause.NAME_UNRESOLVED)
         return addresses
 
-    def _exchange(self, wire: Wire, location: Location, message: _Message) -> Fetched:
-        connection = http.client.HTTPConnection(location.host, location.port)
-        connection.sock = wire
-        fields = {**_OURS, "Host": location.authority, **message.headers}
-        connection.request(message.method, location.target, message.body or None, fields)
-        answer = connection.getresponse()
-        if answer.status != http.HTTPStatus.OK:
-            redirected = 300 <= answer.status < 400
-            raise _Failed(Cause.REDIRECTED if redirected else Cause.STATUS_WRONG, status=answer.status)
-        if any(coding.strip().lower() != "identity" for coding in answer.headers.get_all("Content-Encoding", ())):
-            raise _Failed(Cause.ENCODED)
-        # Never read() without a size: it allocates as many bytes as the server announces.
-        document = json_object(answer.read(self._max_bytes))
-        return Fetched(document, _max_age(answer.headers), _date(answer.headers))
+
+def _answer(wire: Wire, location: Location, message: _Message) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(location.host, location.port)
+    connection.sock = wire
+    fields = {**_OURS, "Host": location.authority, **message.headers}
+    connection.request(message.method, location.target, message.body or None, fields)
+    answer = connection.getresponse()
+    if 300 <= answer.status < 400:
+        raise _Failed(Cause.REDIRECTED, status=answer.status)
+    return answer
+
+
+def _json(answer: http.client.HTTPResponse, max_bytes: int) -> Fetched:
+    if answer.status != http.HTTPStatus.OK:
+        raise _Failed(Cause.STATUS_WRONG, status=answer.status)
+    document = json_object(_content(answer, max_bytes))
+    return Fetched(document, max_age(answer.headers), date(answer.headers))
+
+
+def _as_it_is(answer: http.client.HTTPResponse, max_bytes: int) -> Answer:
+    return Answer(answer.status, answer.headers.get_content_type(), _content(answer, max_bytes))
+
+
+def _content(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
+    if any(coding.strip().lower() != "identity" for coding in answer.headers.get_all("Content-Encoding", ())):
+        raise _Failed(Cause.ENCODED)
+    # Never read() without a size: it allocates as many bytes as the server announces.
+    return answer.read(max_bytes)
 
 
 class _Failed(Exception):
@@ -254,26 +292,3 @@ def _authorization(bearer_token: str) -> dict[str, str]:
     if _BEARER.fullmatch(bearer_token) is None:
         raise _Failed(Cause.CREDENTIAL_UNREADABLE)
     return {"Authorization": f"Bearer {bearer_token}"}
-
-
-def _max_age(headers: http.client.HTTPMessage) -> int | None:
-    directives = [word.strip() for line in headers.get_all("Cache-Control", ()) for word in line.split(",")]
-    if any(word.lower() in ("no-store", "no-cache") for word in directives):
-        return 0
-    match = next(filter(None, map(_MAX_AGE.fullmatch, directives)), None)
-    if match is None:
-        return None
-    return max(0, int(match[1]) - _age(headers))
-
-
-def _age(headers: http.client.HTTPMessage) -> int:
-    age = headers.get("Age", "0").strip()
-    return int(age) if age.isdecimal() and len(age) < 10 else 0
-
-
-def _date(headers: http.client.HTTPMessage) -> float | None:
-    parsed = parsedate_tz(headers.get("Date", ""))
-    try:
-        return mktime_tz(parsed) + _age(headers) if parsed else None
-    except (ValueError, OverflowError):
-        return None

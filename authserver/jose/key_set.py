@@ -17,15 +17,11 @@ def hash_key_id(kid: str) -> str:
     return hashlib.sha256(kid.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-class StaticKeySet:
-    """A key set that never changes: from a file, or one answer of an issuer."""
+class KnownKeys:
+    """Keys that never change, each by its name."""
 
-    def __init__(self, document: Mapping[str, Any], algorithms: Sequence[str]) -> None:
-        """Keep the keys that are usable with one of ``algorithms``; others are ignored (RFC 7517 section 5).
-
-        :raises ValueError: it is not a JWK set, has too many keys, or none that is usable.
-        """
-        self.by_id: Final[Mapping[str, VerificationKey]] = _usable_keys(document, algorithms)
+    def __init__(self, by_id: Mapping[str, VerificationKey]) -> None:
+        self.by_id: Final = by_id
 
     def find(self, kid: str, algorithm: str, _now: float) -> VerificationKey:
         """See :class:`authserver.jose.verify.Keys`."""
@@ -37,19 +33,39 @@ class StaticKeySet:
         return key
 
 
-def _usable_keys(document: Mapping[str, Any], algorithms: Sequence[str]) -> dict[str, VerificationKey]:
+class StaticKeySet(KnownKeys):
+    """A key set that never changes: from a file, or one answer of an issuer."""
+
+    def __init__(self, document: Mapping[str, Any], algorithms: Sequence[str]) -> None:
+        """Keep the keys that are usable with one of ``algorithms``; others are ignored (RFC 7517 section 5).
+
+        :raises ValueError: it is not a JWK set, has too many keys, or none that is usable.
+        """
+        super().__init__(usable_keys(entries_of(document), algorithms))
+        if not self.by_id:
+            raise ValueError("no usable key")
+
+
+def entries_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The JWKs of a JWK set (RFC 7517 section 5). What is no object is left out.
+
+    :raises ValueError: it is not a JWK set, or has too many keys.
+    """
     entries = document.get("keys")
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise ValueError("not a JWK set of a reasonable size")
-    named = [(entry["kid"], entry) for entry in entries if isinstance(entry, dict) and _is_key_id(entry.get("kid"))]
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def usable_keys(entries: Sequence[Mapping[str, Any]], algorithms: Sequence[str]) -> dict[str, VerificationKey]:
+    """Those of the JWKs that have a name of their own and are usable with one of ``algorithms``, by that name."""
+    named = [(entry["kid"], entry) for entry in entries if _is_key_id(entry.get("kid"))]
     times = Counter(kid for kid, _ in named)
     keys = {}
     for kid, entry in named:
         key = _import(entry, algorithms)
         if key is not None and times[kid] == 1:  # a name that two keys share says which of them for neither
             keys[kid] = key
-    if not keys:
-        raise ValueError("no usable key")
     return keys
 
 

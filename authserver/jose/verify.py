@@ -62,7 +62,7 @@ def verify(
     token: UnverifiedToken,
     *,
     keys: Keys,
-    issuer: str,
+    issuer: str | None,
     audience: str,
     typ: Collection[str | None],
     algorithms: Collection[str],
@@ -72,6 +72,7 @@ def verify(
 ) -> VerifiedClaims:
     """Verify a parsed token.
 
+    ``issuer`` is None for tokens of a kind that need not name one: whose they are shows by ``keys`` alone.
     ``typ`` holds every header ``typ`` that is accepted, lower case and without ``application/``; None stands
     for an absent one. ``now`` is in seconds since the epoch and ``skew`` in seconds: a token is accepted iff
     ``now < exp + skew`` and ``iat``, ``nbf`` <= ``now + skew``. ``exp`` is required. ``default_kid`` is for an issuer
@@ -91,7 +92,7 @@ def verify(
 def named_key(
     token: UnverifiedToken,
     *,
-    issuer: str,
+    issuer: str | None,
     audience: str,
     typ: Collection[str | None],
     algorithms: Collection[str],
@@ -105,7 +106,8 @@ def named_key(
     :raises CredentialRejected: with the reason of the first check that failed.
     """
     kid, algorithm = _check_header(token.unverified_header, typ, algorithms, default_kid)
-    _check_issuer(token.unverified_claims, issuer)
+    if issuer is not None:
+        _check_issuer(token.unverified_claims, issuer)
     _check_audience(token.unverified_claims, audience)
     return kid, algorithm
 
