@@ -68,6 +68,24 @@ class Reason(StrEnum):
     ACTOR_NOT_ALLOWED = "actor_not_allowed"
     LEGACY_SERVICE_ACCOUNT_TOKEN = "legacy_service_account_token"
     SUBJECT_MISMATCH = "subject_mismatch"
+    SPIFFE_ID_MALFORMED = "spiffe_id_malformed"
+    TRUST_DOMAIN_WRONG = "trust_domain_wrong"
+    PRINCIPAL_UNSUPPORTED = "principal_unsupported"
+
+    # A signed request to AWS
+    SIGNED_REQUEST_MALFORMED = "signed_request_malformed"
+    SIGNED_HEADER_MISSING = "signed_header_missing"
+    STS_HOST_NOT_ALLOWED = "sts_host_not_allowed"
+    STS_REFUSED = "sts_refused"
+    STS_ANSWER_MALFORMED = "sts_answer_malformed"
+    ACCOUNT_NOT_ALLOWED = "account_not_allowed"
+
+    # A client certificate
+    CERTIFICATE_MALFORMED = "certificate_malformed"
+    CERTIFICATE_UNTRUSTED = "certificate_untrusted"
+    CERTIFICATE_UNSUITABLE = "certificate_unsuitable"
+    CERTIFICATE_NAME_WRONG = "certificate_name_wrong"
+    CERTIFICATE_REVOKED = "certificate_revoked"
 
     # Policy
     NO_RULE = "no_rule"
@@ -92,6 +110,8 @@ class Reason(StrEnum):
     NONCE_MISSING = "nonce_missing"
     NONCE_WRONG = "nonce_wrong"
     SENDER_UNPROVEN = "sender_unproven"
+    CERTIFICATE_MISSING = "certificate_missing"
+    CERTIFICATE_WRONG = "certificate_wrong"
 
     # Devices
     DEVICE_UNKNOWN = "device_unknown"
@@ -124,6 +144,8 @@ class Reason(StrEnum):
     # Outages and limits
     STORE_UNAVAILABLE = "store_unavailable"
     ISSUER_UNREACHABLE = "issuer_unreachable"
+    AUTHORITIES_UNAVAILABLE = "authorities_unavailable"
+    REVOCATION_LIST_UNAVAILABLE = "revocation_list_unavailable"
     NO_ACTIVE_KEY = "no_active_key"
     AUDIT_UNWRITABLE = "audit_unwritable"
     TOO_MANY_FAILURES = "too_many_failures"

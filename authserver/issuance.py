@@ -8,7 +8,7 @@ from authserver.identity.possession import Possession, Proven
 from authserver.jose.dpop import check_key
 from authserver.keys.mint import Minter
 from authserver.model import AccessToken, Confirmation, Resource, Subject, TokenRequest
-from authserver.oauth import JKT
+from authserver.oauth import JKT, X5T_S256
 from authserver.policy.authorize import Policy
 
 
@@ -48,7 +48,7 @@ class Issuance:
         self.identity.spend(decision.subject, self._clock())
         if proven is not None:
             self.possession.spend(proven, self._clock())
-        decision.token = self.keys.mint(decision.authorization, _confirmation(proven))
+        decision.token = self.keys.mint(decision.authorization, _confirmation(proven, decision.subject))
         return decision.token
 
     def nonce(self) -> str:
@@ -56,8 +56,12 @@ class Issuance:
         return self.possession.nonce(self._clock())
 
     def _sender(self, request: TokenRequest, subject: Subject, resource: Resource) -> Proven | None:
-        """What the caller proves to have; a device must prove its own key, and who calls such a resource some key."""
-        if not request.proofs and subject.key_thumbprint is None and not resource.sender_constrained:
+        """What the caller proves to have; a device must prove its own key, and who calls such a resource some key.
+
+        Who was known by a certificate has proved its key to TLS.
+        """
+        enough = not resource.sender_constrained or subject.certificate_thumbprint is not None
+        if not request.proofs and subject.key_thumbprint is None and enough:
             return None
         proven = self.possession.prove(
             request.proofs,
@@ -71,5 +75,10 @@ class Issuance:
         return proven
 
 
-def _confirmation(proven: Proven | None) -> Confirmation | None:
-    return None if proven is None else Confirmation(JKT, proven.proof.thumbprint)
+def _confirmation(proven: Proven | None, subject: Subject) -> Confirmation | None:
+    """What the token is bound to: the key of a proof, which nobody sends who does not want that; else a certificate."""
+    if proven is not None:
+        return Confirmation(JKT, proven.proof.thumbprint)
+    if subject.certificate_thumbprint is not None:
+        return Confirmation(X5T_S256, subject.certificate_thumbprint)
+    return None

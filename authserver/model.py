@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from authserver.certificate import ClientCertificate
 from authserver.oauth import BEARER, DPOP, JKT, Grant
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -21,12 +22,17 @@ ATTRIBUTE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 class Credential:
     """What a caller offers as proof of who it is. Nothing in it has been checked.
 
-    ``authenticates_client`` says that it is a client assertion (RFC 7523 section 2.2), the only thing a device has.
+    It is ``certificate`` where there is one (RFC 8705 section 2), else the token. ``authenticates_client`` says that
+    the token is a client assertion (RFC 7523 section 2.2), the only thing a device has; ``is_signed_request`` that it
+    is no JWT, but a signed request to AWS; ``is_svid`` that it is a JWT-SVID and nothing else will do.
     """
 
-    unverified_token: str = field(repr=False)
+    unverified_token: str = field(default="", repr=False)
     unverified_client_id: str | None = None
     authenticates_client: bool = False
+    certificate: ClientCertificate | None = None
+    is_signed_request: bool = False
+    is_svid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Subject:
     instant, in seconds since the epoch, until which the credential must be remembered as used; None if it may be used
     again. ``owner_sub`` and ``registered_id`` are those of a device, and ``key_thumbprint`` is the key that the caller
     must prove (RFC 7638), with a nonce of ours where ``proof_needs_nonce``; None lets it choose one, or none.
+    ``certificate_thumbprint`` is that of the certificate that it was known by (RFC 8705 section 3.1).
     """
 
     source: str
@@ -50,6 +57,7 @@ class Subject:
     registered_id: str | None = None
     key_thumbprint: str | None = None
     proof_needs_nonce: bool = False
+    certificate_thumbprint: str | None = None
 
     @property
     def sub(self) -> str:

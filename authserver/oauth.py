@@ -22,6 +22,7 @@ class TokenType(StrEnum):
     ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
     ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
     JWT = "urn:ietf:params:oauth:token-type:jwt"
+    AWS4_REQUEST = "urn:ietf:params:aws:token-type:aws4_request"  # not of the RFC: Google's client libraries send it
 
 
 class ErrorCode(StrEnum):
@@ -49,6 +50,8 @@ CLIENT_ASSERTION_TYPES: Final = frozenset((None, "jwt", "client-authentication+j
 """The header ``typ`` of a client assertion; RFC 7523 leaves it open, and its revision names the last."""
 
 CLIENT_ASSERTION_JWT: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
+CLIENT_ASSERTION_SVID: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
+"""For a JWT-SVID: draft-ietf-oauth-spiffe-client-auth."""
 
 ACCESS_TOKEN_TYP: Final = "at+jwt"  # RFC 9068 section 2.1
 DPOP_TYP: Final = "dpop+jwt"  # RFC 9449 section 4.2
@@ -56,9 +59,15 @@ DPOP_TYP: Final = "dpop+jwt"  # RFC 9449 section 4.2
 BEARER: Final = "Bearer"  # RFC 6750
 DPOP: Final = "DPoP"  # RFC 9449
 JKT: Final = "jkt"  # RFC 9449 section 6.1: the member of cnf that names a key by its thumbprint
+X5T_S256: Final = "x5t#S256"  # RFC 8705 section 3.1: the member of cnf that names a certificate by its thumbprint
 DPOP_NONCE: Final = "DPoP-Nonce"  # RFC 9449 section 8
 DPOP_ALGORITHMS: Final = ("ES256", "EdDSA", "Ed25519")
 """What proofs and devices' assertions may be signed with. The last two are one algorithm (RFC 9864 section 2.2)."""
+
+AWS_AUDIENCE_HEADER: Final = "x-goog-cloud-target-resource"
+"""The header that says whom a signed request to AWS is for. The name is that of Google's client libraries."""
+AWS_NONCE_HEADER: Final = "x-authserver-nonce"
+"""The header that tells two requests apart that were signed with one key in one second."""
 
 METADATA_PATH: Final = "/.well-known/oauth-authorization-server"  # RFC 8414 section 3
 OPENID_METADATA_PATH: Final = "/.well-known/openid-configuration"  # OpenID Connect Discovery section 4

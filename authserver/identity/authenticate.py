@@ -1,10 +1,14 @@
 """From a credential to a subject, through the one source that the credential says it is from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from authserver.errors import CredentialRejected, Reason, Refused, Unavailable
+from authserver.identity.aws.callers import SignedRequestCallers
+from authserver.identity.certificate_source import CertificateCallers
 from authserver.identity.devices import DeviceCallers
 from authserver.identity.source import Source
+from authserver.identity.spiffe_id import SCHEME
 from authserver.jose.compact import UnverifiedToken, parse
 from authserver.jose.verify import sole_audience
 from authserver.model import Credential, Subject
@@ -17,8 +21,17 @@ _LOGGED_CHARACTERS = 200
 class Identity:
     """Knows every source, and which of them a token belongs to."""
 
-    def __init__(self, sources: Iterable[Source], replay: ReplayStore, devices: DeviceCallers | None = None) -> None:
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        replay: ReplayStore,
+        devices: DeviceCallers | None = None,
+        signed_requests: SignedRequestCallers | None = None,
+        certificates: CertificateCallers | None = None,
+    ) -> None:
         self._devices = devices
+        self._signed_requests = signed_requests
+        self._certificates = certificates or CertificateCallers(())
         self._replay = replay
         self._sources = {(source.issuer, source.audience): source for source in sources}
         self._issuers = frozenset(issuer for issuer, _ in self._sources)
@@ -32,11 +45,7 @@ class Identity:
         :raises CredentialRejected: the credential is not believed, or belongs to no source.
         :raises Unavailable: something the source depends on is away.
         """
-        token = parse(credential.unverified_token)
-        if self._devices is not None and credential.authenticates_client and _is_device(token):
-            subject = self._devices.authenticate(token, now)
-        else:
-            subject = _authenticated(self._source_of(token), token, now)
+        subject = self._subject(credential, now)
         if credential.unverified_client_id not in (None, subject.client_id):
             raise CredentialRejected(Reason.CLIENT_ID_MISMATCH, client_id=subject.client_id)  # RFC 7521 section 4.2
         return subject
@@ -47,26 +56,62 @@ class Identity:
         It is the last thing before a token is signed: a request that is refused for something else, a scope or an
         outage, can be mended and made again with the same credential.
 
-        :raises CredentialRejected: ``used_twice``.
+        :raises CredentialRejected: ``used_twice``, or ``expired``: it was still good when it was verified.
         :raises Unavailable: what was used cannot be remembered at the moment.
         """
-        if subject.single_use_until is not None:
-            self._replay.use_once(subject.source, subject.credential_id, expires_at=subject.single_use_until, now=now)
+        until = subject.single_use_until
+        if until is None:
+            return
+        if now >= until:  # nothing is remembered that is over, so a second use would not be noticed
+            raise CredentialRejected(Reason.EXPIRED, exp=until, now=now, skew=0)
+        self._replay.use_once(subject.source, subject.credential_id, expires_at=until, now=now)
 
-    def _source_of(self, token: UnverifiedToken) -> Source:
-        claims = token.unverified_claims
-        issuer, audience = claims.get("iss"), sole_audience(claims)
-        for claim in ("iss", "aud"):
-            if claim not in claims:
+    def _subject(self, credential: Credential, now: float) -> Subject:
+        if credential.certificate is not None:
+            return self._certificates.authenticate(credential.certificate, now)
+        if credential.is_signed_request:
+            return self._of_signed_request(credential.unverified_token, now)
+        token = parse(credential.unverified_token)
+        if self._devices is not None and credential.authenticates_client and _is_device(token):
+            return self._devices.authenticate(token, now)
+        return _authenticated(self._source_of(token, credential), token, now)
+
+    def _of_signed_request(self, unverified_token: str, now: float) -> Subject:
+        if self._signed_requests is None:
+            raise CredentialRejected(Reason.AUDIENCE_WRONG)
+        return self._signed_requests.authenticate(unverified_token, now)
+
+    def _source_of(self, token: UnverifiedToken, credential: Credential) -> Source:
+        claims, audience = token.unverified_claims, sole_audience(token.unverified_claims)
+        origins = [each for each in unverified_origins(claims) if not credential.is_svid or _is_spiffe(each)]
+        for claim, there in (("iss", origins), ("aud", "aud" in claims)):
+            if not there:
                 raise CredentialRejected(Reason.CLAIM_MISSING, claim=claim)
-        if not isinstance(issuer, str) or issuer not in self._issuers:
-            raise CredentialRejected(Reason.ISSUER_UNKNOWN, unverified_issuer=_shown(issuer))
-        source = self._sources.get((issuer, audience or ""))
-        if source is None:
-            raise CredentialRejected(
-                Reason.AUDIENCE_WRONG, unverified_issuer=issuer, unverified_audience=_shown(claims["aud"])
-            )
-        return source
+        known = [each for each in origins if isinstance(each, str) and each in self._issuers]
+        if not known:
+            raise CredentialRejected(Reason.ISSUER_UNKNOWN, unverified_issuer=_shown(origins[0]))
+        for origin in known:
+            if (origin, audience) in self._sources:
+                return self._sources[origin, audience or ""]
+        raise CredentialRejected(
+            Reason.AUDIENCE_WRONG, unverified_issuer=known[0], unverified_audience=_shown(claims["aud"])
+        )
+
+
+def unverified_origins(unverified_claims: Mapping[str, Any]) -> list[Any]:
+    """Whom a token says it is from: its ``iss``, and the trust domain of its ``sub`` where that is a SPIFFE ID.
+
+    A JWT-SVID need not have an ``iss``, and where it has one it says nothing of the trust domain.
+    """
+    sub = unverified_claims.get("sub")
+    issuers = [unverified_claims["iss"]] if "iss" in unverified_claims else []
+    if not _is_spiffe(sub):
+        return issuers
+    return [*issuers, SCHEME + str(sub).removeprefix(SCHEME).partition("/")[0]]
+
+
+def _is_spiffe(origin: object) -> bool:
+    return isinstance(origin, str) and origin.startswith(SCHEME)
 
 
 def _is_device(token: UnverifiedToken) -> bool:

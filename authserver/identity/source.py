@@ -126,6 +126,7 @@ class JwtSourceTable(SourceTable):
     """
 
     default_algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256")
+    token_types: ClassVar[frozenset[str | None]] = IDENTITY_TYPES
 
     issuer: str = Field(min_length=1)
     """The `iss` of its tokens, compared character by character."""
@@ -147,6 +148,16 @@ class JwtSourceTable(SourceTable):
             known = ", ".join(sorted(ASYMMETRIC))
             raise Mistake(f"has algorithms that cannot be verified: {', '.join(unknown)}", f"Use some of: {known}.")
         return self
+
+    @property
+    def origin(self) -> str:
+        """What, with the audience, decides that a token is for this source: here its ``iss``."""
+        return self.issuer
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether a source with these settings takes tokens at all: a type may have other ways besides."""
+        return True
 
     @property
     def allowed_algorithms(self) -> tuple[str, ...]:
@@ -175,8 +186,8 @@ class JwtSource:
 
     @property
     def issuer(self) -> str:
-        """The issuer whose tokens these are."""
-        return self.table.issuer
+        """Whose tokens these are."""
+        return self.table.origin
 
     @property
     def audience(self) -> str:
@@ -188,9 +199,9 @@ class JwtSource:
         verified = verify(
             token,
             keys=self.keys,
-            issuer=self.issuer,
+            issuer=self.table.issuer or None,
             audience=self.audience,
-            typ=IDENTITY_TYPES,
+            typ=self.table.token_types,
             algorithms=self.table.allowed_algorithms,
             now=now,
             skew=self.skew,
@@ -235,6 +246,20 @@ def claim_at(claims: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def numeric(claims: Mapping[str, Any], name: str) -> str:
+    """A number that a platform gave once and gives nobody else, in digits, whether it is sent as a string or not.
+
+    :raises CredentialRejected: ``claim_missing`` or ``claim_malformed``.
+    """
+    value = claims.get(name)
+    if value is None:
+        raise CredentialRejected(Reason.CLAIM_MISSING, claim=name)
+    spelled = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not (spelled.isascii() and spelled.isdigit()):
+        raise CredentialRejected(Reason.CLAIM_MALFORMED, claim=name)
+    return spelled
 
 
 def refuse_delegation(claims: Mapping[str, Any]) -> None:

@@ -55,4 +55,4 @@ def _good(source: JwtSource, unverified_claims: Mapping[str, Any], now: float) -
     longest = source.table.max_age
     # The longest life that the source allows, but not over yet, so that a bad `iat` is refused and not this.
     expires = int(min(max(lives_from + longest, now - source.skew + 1), now + longest))
-    return {"iss": source.issuer, "aud": source.audience, "iat": int(now), "exp": expires}
+    return {"iss": source.table.issuer or source.issuer, "aud": source.audience, "iat": int(now), "exp": expires}

@@ -16,7 +16,11 @@ from authserver.testing import FakeIssuer, FrozenClock
 AUDIENCE = "https://auth.example.com"
 JWT_SOURCES = {kind: table for kind, table in SOURCES.items() if issubclass(table, JwtSourceTable)}
 """The types of source whose callers bring a token of another issuer."""
+NEEDED: dict[str, dict[str, Any]] = {"spiffe": {"trust_domain": "example.org", "bundle": {"file": "bundle.json"}}}
+"""What a type cannot do without, besides what all have in common."""
 SKEW = 30
+TENANT = "9bc0d1aa-0000-4000-8000-000000000001"
+"""In the issuer of every test, because a source of type azure reads it there."""
 
 
 class Remembered:
@@ -42,7 +46,7 @@ def clock() -> FrozenClock:
 @pytest.fixture
 def issuer(clock: FrozenClock) -> Iterator[FakeIssuer]:
     """An issuer with an EC and an RSA key."""
-    with FakeIssuer(algorithms=("ES256", "RS256"), clock=clock) as issuer:
+    with FakeIssuer(algorithms=("ES256", "RS256"), clock=clock, path=f"/{TENANT}/v2.0") as issuer:
         yield issuer
 
 
@@ -52,7 +56,7 @@ def source(issuer: FakeIssuer) -> Callable[..., JwtSource]:
 
     def make(kind: str, /, *, name: str = "here", **settings: Any) -> JwtSource:
         described = {"type": kind, "issuer": issuer.issuer, "audience": AUDIENCE, "algorithms": ["ES256", "RS256"]}
-        table = JWT_SOURCES[kind].model_validate({**described, **settings})
+        table = JWT_SOURCES[kind].model_validate({**described, **NEEDED.get(kind, {}), **settings})
         keys = StaticKeySet(issuer.jwks, table.allowed_algorithms)
         return JwtSource(name, table, keys, SKEW)
 

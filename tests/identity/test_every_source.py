@@ -12,14 +12,27 @@ from authserver.identity.authenticate import Identity
 from authserver.identity.source import JwtSource
 from authserver.model import Credential, Subject
 from authserver.testing import FakeIssuer, FrozenClock, hostile_tokens
-from authserver.testing.claims import github_claims, kubernetes_claims
+from authserver.testing.claims import (
+    aws_claims,
+    azure_claims,
+    github_claims,
+    gitlab_claims,
+    google_claims,
+    kubernetes_claims,
+    spiffe_claims,
+)
 from tests import oracle
-from tests.identity.conftest import AUDIENCE, JWT_SOURCES, SKEW, Remembered
+from tests.identity.conftest import AUDIENCE, JWT_SOURCES, SKEW, TENANT, Remembered
 
 GOOD = {
+    "aws": aws_claims("arn:aws:iam::123456789012:role/thumbnailer", AUDIENCE),
+    "azure": azure_claims(TENANT, "thumbnailer", AUDIENCE),
     "github": github_claims("octo-org/octo-repo", AUDIENCE),
+    "gitlab": gitlab_claims("media/thumbnailer", AUDIENCE),
+    "google": google_claims("thumbnailer@media.iam.gserviceaccount.com", AUDIENCE),
     "kubernetes": kubernetes_claims("media", "thumbnailer", AUDIENCE),
     "oidc": {"aud": AUDIENCE, "sub": "somebody"},
+    "spiffe": spiffe_claims("spiffe://example.org/ns/media/sa/thumbnailer", AUDIENCE),
 }
 
 each_type = pytest.mark.parametrize("kind", sorted(JWT_SOURCES))

@@ -6,10 +6,10 @@ can be taken over. Whichever is sent, the subject here is the newer form, made f
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from authserver.errors import CredentialRejected, Reason
-from authserver.identity.source import Attributes, Identified, JwtSourceTable, attributes_at
+from authserver.identity.source import Attributes, Identified, JwtSourceTable, attributes_at, numeric
 from authserver.jose.verify import VerifiedClaims
 from authserver.model import NOTHING
 from authserver.table import Duration
@@ -79,8 +79,8 @@ class GitHubTable(JwtSourceTable):
 
 
 def _subject(verified: VerifiedClaims) -> str:
-    owner, owner_id = verified.text("repository_owner"), _numeric(verified.claims, "repository_owner_id")
-    repository, repository_id = verified.text("repository"), _numeric(verified.claims, "repository_id")
+    owner, owner_id = verified.text("repository_owner"), numeric(verified.claims, "repository_owner_id")
+    repository, repository_id = verified.text("repository"), numeric(verified.claims, "repository_id")
     name = repository.removeprefix(f"{owner}/")
     if name == repository or "/" in name:
         raise CredentialRejected(Reason.CLAIM_MALFORMED, claim="repository")
@@ -106,13 +106,3 @@ def _context(verified: VerifiedClaims) -> str:
     if verified.claims.get("event_name") == "pull_request":
         return "pull_request"
     return "ref:" + verified.text("ref")
-
-
-def _numeric(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
-    if value is None:
-        raise CredentialRejected(Reason.CLAIM_MISSING, claim=name)
-    spelled = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if not (spelled.isascii() and spelled.isdigit()):
-        raise CredentialRejected(Reason.CLAIM_MALFORMED, claim=name)
-    return spelled
