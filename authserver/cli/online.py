@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from authserver.errors import Unavailable
 from authserver.jose.fetch import Cause, Fetched
-from authserver.jose.key_set import StaticKeySet, hash_key_id
-from authserver.server import key_fetch
+from authserver.jose.key_set import hash_key_id
+from authserver.server import key_fetch, read_keys
 from authserver.settings import Settings
 
 PATIENCE: Final = 20.0
@@ -72,7 +72,7 @@ def _reach_one(name: str, settings: Settings, clock: Clock) -> Reached:
         return Reached(name, cause=Cause(facts["cause"]), host=facts["host"], status=facts["status"])
     ahead = _ahead(fetched, asked_at, clock())
     try:
-        keys = StaticKeySet(fetched.document, table.allowed_algorithms).by_id
+        keys = read_keys(table, fetched.document).by_id
     except ValueError:
         return Reached(name, ahead=ahead, cause=Cause.NO_USABLE_KEY)
     found = tuple(sorted((key.algorithm, hash_key_id(kid)) for kid, key in keys.items()))

@@ -30,7 +30,7 @@ def _address(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes, instead of the configured one.")
 def serve(config: Path, bind: str | None, workers: int | None) -> None:
     """Serve under gunicorn, with settings fit for production."""
-    from authserver.hosting import gunicorn  # imports a web server that other commands do without
+    from authserver.hosting import gunicorn, tls  # import a web server, and what other commands do without
 
     settings = load_settings(config)
     configure_logging()
@@ -38,6 +38,7 @@ def serve(config: Path, bind: str | None, workers: int | None) -> None:
         fail("Standard output is closed, and audit events go there. Without a record nothing can be decided.")
     with exit_codes():
         master_keys = prepare(settings)
+        tls.server_tls(settings)
     if settings.server.insecure_allow_http:
         _log.warning("insecure_allow_http is on: issuers on loopback may be http; never use this in production")
     os.environ.pop("GUNICORN_CMD_ARGS", None)  # one place for configuration is enough

@@ -3,13 +3,14 @@
 Here this server is a resource server, so it answers as those do that use :mod:`authserver.resource`.
 """
 
-from authserver.endpoints.http import Request, Response
+from authserver.endpoints.http import Request, Response, TrustedProxies
 from authserver.endpoints.proofs import Proofs
 from authserver.errors import CredentialRejected, ProofRejected, Reason, Refused
 from authserver.identity.possession import Proven
 from authserver.jose.dpop import check_token
 from authserver.keys.recognize import OwnTokens
 from authserver.oauth import BEARER
+from authserver.resource.certificates import check_certificate
 from authserver.resource.challenge import answer
 from authserver.resource.credential import ApiRequest, presented_credential
 from authserver.resource.metadata import ProtectedResource
@@ -20,10 +21,11 @@ from authserver.resource.token import VerifiedToken
 class BearerCallers:
     """Recognizes callers by their tokens for ``issuer``, and challenges those that it does not recognize."""
 
-    def __init__(self, issuer: str, tokens: OwnTokens, proofs: Proofs) -> None:
+    def __init__(self, issuer: str, tokens: OwnTokens, proofs: Proofs, proxies: TrustedProxies) -> None:
         self._resource = ProtectedResource(issuer, issuer)
         self._tokens = tokens
         self._proofs = proofs
+        self._proxies = proxies
 
     def authenticate(self, request: Request, path: str) -> VerifiedToken:
         """The token of a caller; what its scope allows is the endpoint's to say.
@@ -39,7 +41,7 @@ class BearerCallers:
         scheme, unverified_token = presented_credential(_presented(request))
         token = self._tokens.verify(unverified_token, (self._resource.identifier,))
         if scheme == BEARER:
-            _check_bearer(request, token)
+            self._check_bearer(request, token)
             self._tokens.check_unrevoked(token)
             return token
         proven = self._proven(request, path, token, unverified_token)
@@ -51,6 +53,13 @@ class BearerCallers:
         """The answer to a caller whose token or proof is missing, not believed, or not enough."""
         refusal = answer(error, self._resource, requirement, _presented(request).scheme)
         return Response(refusal.status, refusal.headers, refusal.body)
+
+    def _check_bearer(self, request: Request, token: VerifiedToken) -> None:
+        if "cnf" in token.claims:
+            # RFC 8705 section 3; one that is bound to a key is no bearer token (RFC 9449 section 7.2).
+            check_certificate(token, self._proxies.client_certificate(request))
+        if request.header_values("dpop"):
+            raise ProofRejected(Reason.PROOF_UNEXPECTED)  # it would be ignored otherwise
 
     def _proven(self, request: Request, path: str, token: VerifiedToken, unverified_token: str) -> Proven:
         """The proof that RFC 9449 section 7.1 wants beside a token that is presented with the scheme ``DPoP``."""
@@ -69,10 +78,3 @@ class BearerCallers:
 
 def _presented(request: Request) -> ApiRequest:
     return ApiRequest(request.header_values("authorization"))
-
-
-def _check_bearer(request: Request, token: VerifiedToken) -> None:
-    if "cnf" in token.claims:
-        raise CredentialRejected(Reason.SENDER_UNPROVEN)  # RFC 9449 section 7.2: it is not a bearer token
-    if request.header_values("dpop"):
-        raise ProofRejected(Reason.PROOF_UNEXPECTED)  # it would be ignored otherwise

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from authserver.errors import Reason, RequestMalformed
+from authserver.certificate import CLIENT_CERT, CLIENT_CERT_CHAIN, ClientCertificate, of_headers
+from authserver.errors import CredentialRejected, Reason, RequestMalformed
 
 MAX_BODY: Final = 64 * 1024
 """The longest body that is read, in bytes. A host hands on at most one byte more, so that excess is noticed."""
@@ -24,6 +25,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 class Request:
     """What arrived. ``peer`` is the address of the other end of the connection, ``query`` what follows the ``?``.
 
+    ``tls_certificate`` is what the other end showed on a TLS connection to this server itself.
     ``client_id`` is the last segment of the path, where the route has :data:`CLIENT_ID` there. Nobody has verified it.
     """
 
@@ -34,6 +36,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
     client_id: str = ""
+    tls_certificate: ClientCertificate | None = None
 
     def header(self, name: str) -> str | None:
         """The value of a header that may appear once.
@@ -99,6 +102,21 @@ class TrustedProxies:
             return None
         address = _address(peer)
         return offered if address is not None and self._trusts(address) else None
+
+    def client_certificate(self, request: Request) -> ClientCertificate | None:
+        """The certificate of the caller: a trusted proxy says which (RFC 9440), and for anybody else the connection.
+
+        What a trusted proxy has shown of itself is never its callers'.
+
+        :raises CredentialRejected: ``certificate_malformed``, what the proxy says is not as the RFC has it.
+        """
+        peer = _address(request.peer)
+        if peer is None or not self._trusts(peer):
+            return request.tls_certificate
+        try:
+            return of_headers(request.header_values(CLIENT_CERT), request.header_values(CLIENT_CERT_CHAIN))
+        except ValueError:
+            raise CredentialRejected(Reason.CERTIFICATE_MALFORMED) from None
 
     def refuse_plain_http(self, request: Request) -> None:
         """Refuse what a trusted proxy says came to it without TLS (RFC 6749 section 3.2).

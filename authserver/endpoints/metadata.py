@@ -30,11 +30,13 @@ _CACHED: Final = ("Cache-Control", "public, max-age=300")
 class MetadataEndpoint:
     """The document that says where everything is. It comes from configuration alone (RFC 8414 section 3.3).
 
-    ``enrolls`` says whether there is a source that devices can enrol at.
+    ``enrolls`` says whether there is a source that devices can enrol at, and ``certificates`` whether clients can be
+    known by a certificate.
     """
 
-    def __init__(self, issuer: str, algorithms: Sequence[str], *, enrolls: bool) -> None:
-        self._response = respond.json_response(200, document(issuer, algorithms, enrolls=enrolls), _CACHED)
+    def __init__(self, issuer: str, algorithms: Sequence[str], *, enrolls: bool, certificates: bool) -> None:
+        described = document(issuer, algorithms, enrolls=enrolls, certificates=certificates)
+        self._response = respond.json_response(200, described, _CACHED)
 
     def __call__(self, request: Request) -> Response:
         """Answer with the document."""
@@ -54,13 +56,16 @@ class OwnResourceEndpoint:
         return self._response
 
 
-def document(issuer: str, algorithms: Sequence[str], *, enrolls: bool) -> dict[str, Any]:
+def document(issuer: str, algorithms: Sequence[str], *, enrolls: bool, certificates: bool) -> dict[str, Any]:
     """Authorization server metadata (RFC 8414 section 2), with what OpenID Connect Discovery section 3 adds.
 
     There is no authorization endpoint and there are no ID tokens; ``response_types_supported`` and the two members
-    after it are what federating clouds, Vault and Kubernetes insist on.
+    after it are what federating clouds, Vault and Kubernetes insist on. Certificates are taken where everything else
+    is, so there are no ``mtls_endpoint_aliases`` (RFC 8705 section 5).
     """
     base = issuer.rstrip("/")
+    by_certificate = ["tls_client_auth"] if certificates else []  # RFC 8705 section 2.1.1
+    bound = {"tls_client_certificate_bound_access_tokens": True} if certificates else {}  # section 3.3
     registration = {"registration_endpoint": base + REGISTRATION_PATH} if enrolls else {}
     return {
         "issuer": issuer,
@@ -71,9 +76,10 @@ def document(issuer: str, algorithms: Sequence[str], *, enrolls: bool) -> dict[s
         "id_token_signing_alg_values_supported": list(algorithms),
         "claims_supported": list(_CLAIMS),
         "grant_types_supported": [grant.value for grant in Grant],
-        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt", *by_certificate],
         "token_endpoint_auth_signing_alg_values_supported": sorted(ASYMMETRIC),
         **registration,
+        **bound,
         "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),  # RFC 9449 section 5.1
         "introspection_endpoint": base + INTROSPECTION_PATH,
         # Section 2: an access token type is a method here.

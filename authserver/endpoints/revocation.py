@@ -14,6 +14,7 @@ from authserver.identity.possession import Proven
 from authserver.jose.dpop import check_key, check_token
 from authserver.keys.recognize import OwnTokens
 from authserver.oauth import REVOCATION_PATH
+from authserver.resource.certificates import check_certificate
 from authserver.resource.token import VerifiedToken
 
 _DONE: Final = Response(200, respond.NO_STORE)
@@ -23,7 +24,7 @@ class RevocationEndpoint:
     """The revocation endpoint (RFC 7009 section 2). One request, one decision, one audit event.
 
     The token is its own proof, so no client authentication is asked for; only one that is bound to a key needs the
-    proof of that key. ``audiences`` are all there are.
+    proof of that key, and one that is bound to a certificate that certificate. ``audiences`` are all there are.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class RevocationEndpoint:
                 proven = self._proofs.read(request, REVOCATION_PATH)
                 token = self._tokens.verify(unverified_token, self._audiences)
                 event.claims = token.claims
-                _check_sender(token, unverified_token, proven)
+                self._check_sender(request, token, proven)
+                if proven is not None and "ath" in proven.proof.claims:
+                    check_token(proven.proof, unverified_token)
                 if proven is not None:
                     self._proofs.spend(proven)
                 self._tokens.revoke(token)
@@ -60,16 +63,21 @@ class RevocationEndpoint:
             return respond.unavailable(request, unavailable)
         return self._proofs.with_nonce(request, _DONE)
 
+    def _check_sender(self, request: Request, token: VerifiedToken, proven: Proven | None) -> None:
+        """Check that who sends a bound token has what it is bound to: a key, or a client certificate.
 
-def _check_sender(token: VerifiedToken, unverified_token: str, proven: Proven | None) -> None:
-    """Check that who sends a bound token has its key, and that a proof that names a token names this one.
+        :raises ProofRejected: otherwise.
+        """
+        if token.certificate_thumbprint is not None and proven is None:
+            self._check_certificate(request, token)
+        elif "cnf" in token.claims:
+            _check_bound(token.thumbprint, proven)
 
-    :raises ProofRejected: otherwise.
-    """
-    if "cnf" in token.claims:
-        _check_bound(token.thumbprint, proven)
-    if proven is not None and "ath" in proven.proof.claims:
-        check_token(proven.proof, unverified_token)
+    def _check_certificate(self, request: Request, token: VerifiedToken) -> None:
+        try:
+            check_certificate(token, self._proxies.client_certificate(request))
+        except CredentialRejected as error:  # it is the sender that is not believed: the token has not been taken back
+            raise ProofRejected(Reason.SENDER_UNPROVEN) from error
 
 
 def _check_bound(thumbprint: str | None, proven: Proven | None) -> None:

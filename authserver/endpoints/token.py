@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from authserver.audit import Audit, Decision
+from authserver.certificate import ClientCertificate
 from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response, TrustedProxies
 from authserver.endpoints.limits import FailureLimit
@@ -20,9 +21,9 @@ from authserver.errors import (
 )
 from authserver.issuance import Issuance
 from authserver.model import AccessToken, Credential, TokenRequest
-from authserver.oauth import CLIENT_ASSERTION_JWT, Grant, TokenType
+from authserver.oauth import CLIENT_ASSERTION_JWT, CLIENT_ASSERTION_SVID, Grant, TokenType
 
-_IDENTITY_TOKEN_TYPES: Final = frozenset((TokenType.JWT.value, TokenType.ID_TOKEN.value))
+_SUBJECT_TOKEN_TYPES: Final = frozenset((TokenType.JWT, TokenType.ID_TOKEN, TokenType.AWS4_REQUEST))
 _ISSUED_TOKEN_TYPES: Final = frozenset((TokenType.ACCESS_TOKEN.value, TokenType.JWT.value))
 
 
@@ -60,9 +61,16 @@ class TokenEndpoint:
         form = read_form(request)
         refuse_secrets(request, form)
         decision.grant = grant = _grant(form)
-        credential = _CREDENTIALS[grant](form)
+        certificate = self._certificate(request, form, grant)
+        credential = _CREDENTIALS[grant](form) if certificate is None else _certified(form, certificate)
         token = self._issuance.issue(_asked(request, decision.address, form, grant, credential), decision)
         return self._with_nonce(_issued(token, form, grant), request)
+
+    def _certificate(self, request: Request, form: Form, grant: Grant) -> ClientCertificate | None:
+        """The certificate that authenticates the client (RFC 8705 section 2), where nothing else is to do that."""
+        if grant is not Grant.CLIENT_CREDENTIALS or "client_assertion" in form:
+            return None
+        return self._proxies.client_certificate(request)
 
     def _with_nonce(self, response: Response, request: Request) -> Response:
         """Who proved a key gets a nonce for its next proof (RFC 9449 section 8.2)."""
@@ -96,7 +104,7 @@ def _subject_token(form: Form) -> Credential:
     """RFC 8693 section 2.1."""
     refuse_client_assertion(form)
     token, token_type = form.required("subject_token"), form.required("subject_token_type")
-    if token_type not in _IDENTITY_TOKEN_TYPES:
+    if token_type not in _SUBJECT_TOKEN_TYPES:
         raise RequestMalformed(Reason.PARAMETER_UNSUPPORTED, parameter="subject_token_type")
     if ("actor_token" in form) != ("actor_token_type" in form):
         missing = "actor_token" if "actor_token_type" in form else "actor_token_type"
@@ -105,7 +113,7 @@ def _subject_token(form: Form) -> Credential:
         raise RequestMalformed(Reason.ACTOR_TOKEN_UNSUPPORTED)
     if form.one("requested_token_type") not in (None, *_ISSUED_TOKEN_TYPES):
         raise RequestMalformed(Reason.PARAMETER_UNSUPPORTED, parameter="requested_token_type")
-    return Credential(token)
+    return Credential(token, is_signed_request=token_type == TokenType.AWS4_REQUEST)
 
 
 def _assertion(form: Form) -> Credential:
@@ -115,13 +123,19 @@ def _assertion(form: Form) -> Credential:
 
 
 def _client_assertion(form: Form) -> Credential:
-    """RFC 7523 section 2.2."""
-    assertion = form.one("client_assertion")
+    """RFC 7523 section 2.2, and what draft-ietf-oauth-spiffe-client-auth section 3.1 makes of it for JWT-SVIDs."""
+    assertion, kind = form.one("client_assertion"), form.one("client_assertion_type")
     if assertion is None:
         raise ClientAuthenticationRefused(Reason.CLIENT_AUTHENTICATION_MISSING)
-    if form.one("client_assertion_type") != CLIENT_ASSERTION_JWT:
+    if kind not in (CLIENT_ASSERTION_JWT, CLIENT_ASSERTION_SVID):
         raise ClientAuthenticationRefused(Reason.CLIENT_ASSERTION_TYPE_UNKNOWN)
-    return Credential(assertion, form.one("client_id"), authenticates_client=True)
+    is_svid = kind == CLIENT_ASSERTION_SVID  # and then no assertion of a device
+    return Credential(assertion, form.one("client_id"), authenticates_client=not is_svid, is_svid=is_svid)
+
+
+def _certified(form: Form, certificate: ClientCertificate) -> Credential:
+    """RFC 8705 section 2.1."""
+    return Credential(unverified_client_id=form.one("client_id"), authenticates_client=True, certificate=certificate)
 
 
 def _issued(token: AccessToken, form: Form, grant: Grant) -> Response:

@@ -9,6 +9,7 @@ from typing import IO
 import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from authserver.certificate import of_connection
 from authserver.endpoints import respond
 from authserver.endpoints.http import MAX_BODY, Endpoint, Request, Response, Route
 from authserver.server import Service
@@ -74,6 +75,7 @@ def _request(service: Service, incoming: flask.Request, body: bytes, client_id: 
         headers=tuple(incoming.headers.items()),
         body=body,
         client_id=client_id,
+        tls_certificate=of_connection(incoming.environ.get("gunicorn.socket")),
     )
 
 

@@ -4,17 +4,19 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any, Final
 
+from cryptography import x509
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from authserver.errors import AuthServerError
+from authserver.errors import AuthServerError, Unavailable
 from authserver.hosting.flask import create_app
+from authserver.hosting.tls import server_tls
 from authserver.keys.wrapping import MasterKeys
 from authserver.server import Service, build, prepare
 from authserver.settings import Settings, load
@@ -50,6 +52,8 @@ _PRODUCTION: Final[Mapping[str, Any]] = {
     # Whose forwarding headers are believed is our own setting, `trusted_proxies`.
     "forwarded_allow_ips": "",
     "forwarder_headers": "",
+    # WSGI cannot tell Client_Cert, which a proxy may pass on, from Client-Cert, which it removes.
+    "header_map": "drop",
     "control_socket_disable": True,
     "umask": 0o077,
     "proc_name": "authserver",
@@ -97,7 +101,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         for connection, deadline in list(self._reading.items()):
             if deadline < now:
                 with contextlib.suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RD)  # an answer that is under way can still be written
+                    # An answer that is under way can still be written. Not by the method of a TLS socket, which would
+                    # write it in the clear from then on.
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RD)
 
 
 class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -113,10 +119,17 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
         self._master_keys = master_keys
         self._options = options
         self._service: Service | None = None
+        self._asked_for: dict[str, tuple[x509.Certificate, ...]] = {}
+        self._tls = server_tls(settings, self._authorities)
         super().__init__()
 
     def load_config(self) -> None:
         options = {**_PRODUCTION, **self._options, "worker_class": Worker, "worker_exit": self._worker_exit}
+        tls = self._tls
+        if tls is not None:
+            # The names of the files are what tells gunicorn that it is to speak TLS.
+            named = {"certfile": str(tls.cert_file), "keyfile": str(tls.key_file)}
+            options |= {**named, "ssl_context": lambda _config, _default: tls.context()}
         for name, value in options.items():
             self.cfg.set(name, value)
 
@@ -137,6 +150,16 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
         self._service = build(self._settings, master_keys=self._master_keys)
         self._service.ensure_running()
         return create_app(self._service)
+
+    def _authorities(self) -> Iterator[x509.Certificate]:
+        """Whose certificates clients may show to this worker now; of a source that is away, those that it last had.
+
+        Nobody is believed by them. But who is not asked for a certificate cannot be told to come again later.
+        """
+        for source in self._service.certificate_sources if self._service is not None else ():
+            with contextlib.suppress(Unavailable):
+                self._asked_for[source.name] = tuple(source.authorities(time.time()))
+            yield from self._asked_for.get(source.name, ())
 
     def _worker_exit(self, _server: object, _worker: object) -> None:
         if self._service is not None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 from urllib.parse import urlsplit
@@ -22,12 +22,11 @@ from authserver.endpoints.token import TokenEndpoint
 from authserver.errors import ConfigurationError
 from authserver.housekeeping import Housekeeping, Task, attempt
 from authserver.identity.authenticate import Identity
-from authserver.identity.devices import DeviceCallers
+from authserver.identity.aws.sts import Forward
+from authserver.identity.certificate_source import CertificateSource
 from authserver.identity.possession import Possession
-from authserver.identity.source import JwtSource
 from authserver.issuance import Issuance
 from authserver.jose.nonce import Nonces
-from authserver.jose.verify import Keys
 from authserver.keys.mint import Minter
 from authserver.keys.recognize import OwnTokens, RingKeys
 from authserver.keys.rotate import KeyRing
@@ -35,12 +34,15 @@ from authserver.keys.schedule import Plan
 from authserver.keys.wrapping import MasterKeys, load_master_key
 from authserver.oauth import INTROSPECTION_PATH, JWKS_PATH, REVOCATION_PATH, TOKEN_PATH
 from authserver.server.background import degraded, housekeeping
+from authserver.server.callers import build_identity
+from authserver.server.certificates import build_certificate_sources
 from authserver.server.devices import device_routes
-from authserver.server.key_sets import key_fetch, open_key_sets
+from authserver.server.key_sets import key_fetch, open_key_sets, read_keys
+from authserver.server.signed_requests import forward_to_sts
 from authserver.settings import Settings
 from authserver.store.health import StoreHealth
 from authserver.store.onlooker import SqliteOnlooker
-from authserver.store.ports import DeviceReader, Onlooker, ReplayStore, RingStore
+from authserver.store.ports import Onlooker, ReplayStore, RingStore
 from authserver.store.sqlite import SqliteStore
 from authserver.telemetry import audit_writer
 from authserver.telemetry.observer import Telemetry
@@ -53,8 +55,6 @@ Clock = Callable[[], float]
 __all__ = [
     "Service",
     "build",
-    "build_devices",
-    "build_sources",
     "key_fetch",
     "load_master_keys",
     "open_key_sets",
@@ -63,6 +63,7 @@ __all__ = [
     "open_store",
     "plan",
     "prepare",
+    "read_keys",
 ]
 
 _log = logging.getLogger("authserver")
@@ -78,6 +79,7 @@ class Service:
     store: SqliteStore
     proxies: TrustedProxies
     telemetry: Telemetry
+    certificate_sources: tuple[CertificateSource, ...]
 
     def ensure_running(self) -> None:
         """Start the background work in this process unless it is running."""
@@ -115,10 +117,12 @@ def build(
     master_keys: MasterKeys | None = None,
     clock: Clock = time.time,
     audit_stream: BinaryIO | None = None,
+    forward: Forward = forward_to_sts,
 ) -> Service:
     """Put a server together from what :func:`prepare` made. Everything it opens belongs to the calling process.
 
     A store that is away is no reason to fail: the server starts unready, and is ready when the store is back.
+    ``forward`` sends the requests that callers signed to AWS.
 
     :raises ConfigurationError: a master key is missing or wrong.
     """
@@ -129,9 +133,9 @@ def build(
     telemetry = Telemetry(settings)
     attempt(Task("ring", REREAD_EVERY, ring.refresh), telemetry.metrics.background_failed, fatal=ConfigurationError)
     key_sets = open_key_sets(settings, clock, telemetry.metrics.key_set_fetched)
-    sources = build_sources(settings, key_sets)
+    certificates = build_certificate_sources(settings, key_sets)
+    identity = build_identity(settings, key_sets, certificates, store, forward)
     issuer = settings.server.issuer
-    identity = Identity(sources.values(), store, build_devices(settings, store))
     possession = _possession(settings, keys, store)
     issuance = _issuance(settings, identity, possession, ring, clock)
     audit = _audit(settings, telemetry, clock, audit_stream)
@@ -139,8 +143,10 @@ def build(
     token = TokenEndpoint(issuance, audit, FailureLimit(settings.limits.failures, clock=clock), proxies)
     own_tokens = OwnTokens(issuer, RingKeys(ring), store, store, clock=clock, skew=settings.server.clock_skew)
     proofs = Proofs(issuer, possession, clock)
-    callers = BearerCallers(issuer, own_tokens, proofs)
-    ready = ReadyEndpoint(lambda: bool(ring.ready(clock())), lambda: degraded(settings, ring, health, key_sets, clock))
+    callers = BearerCallers(issuer, own_tokens, proofs, proxies)
+    ready = ReadyEndpoint(
+        lambda: bool(ring.ready(clock())), lambda: degraded(settings, ring, health, key_sets, certificates, clock)
+    )
     return Service(
         routes=(
             *_routes(settings, token, JwksEndpoint(ring, clock=clock), ready),
@@ -152,19 +158,8 @@ def build(
         store=store,
         proxies=proxies,
         telemetry=telemetry,
+        certificate_sources=certificates,
     )
-
-
-def build_sources(settings: Settings, keys: Mapping[str, Keys]) -> dict[str, JwtSource]:
-    """Every source of identity tokens, by its name."""
-    skew = settings.server.clock_skew
-    return {name: JwtSource(name, table, keys[name], skew) for name, table in settings.jwt_sources.items()}
-
-
-def build_devices(settings: Settings, devices: DeviceReader) -> DeviceCallers:
-    """Who enrolled at a device source."""
-    server = settings.server
-    return DeviceCallers(server.issuer, settings.device_sources, devices, skew=server.clock_skew)
 
 
 def open_onlooker(settings: Settings) -> Onlooker:
@@ -243,7 +238,12 @@ def _audit(settings: Settings, telemetry: Telemetry, clock: Clock, stream: Binar
 def _routes(settings: Settings, token: Endpoint, jwks: Endpoint, ready: Endpoint) -> tuple[Route, ...]:
     issuer = settings.server.issuer
     below = urlsplit(issuer).path.rstrip("/")
-    described = metadata.MetadataEndpoint(issuer, settings.keys.algorithms, enrolls=bool(settings.device_sources))
+    described = metadata.MetadataEndpoint(
+        issuer,
+        settings.keys.algorithms,
+        enrolls=bool(settings.device_sources),
+        certificates=settings.takes_certificates,
+    )
     for_pages = (
         Route(below + TOKEN_PATH, "POST", token),
         Route(below + JWKS_PATH, "GET", jwks),

@@ -1,10 +1,13 @@
 """What goes on in the background of one process, and what does not work at the moment."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from authserver.errors import Unavailable
 from authserver.housekeeping import Housekeeping, Task
-from authserver.jose.jwks import RemoteKeySet
+from authserver.identity.certificate_source import AuthoritySource, CertificateSource
+from authserver.jose.key_set import KnownKeys
+from authserver.jose.remote_keys import RemoteKeys
 from authserver.keys.overdue import RotationAlarm
 from authserver.keys.rotate import KeyRing
 from authserver.keys.schedule import Plan
@@ -25,7 +28,7 @@ def housekeeping(
     ring: KeyRing,
     store: SqliteStore,
     health: StoreHealth,
-    key_sets: Sequence[RemoteKeySet],
+    key_sets: Sequence[RemoteKeys[KnownKeys]],
     telemetry: Telemetry,
     clock: Callable[[], float],
 ) -> tuple[Housekeeping, ...]:
@@ -58,7 +61,8 @@ def degraded(
     settings: Settings,
     ring: KeyRing,
     health: StoreHealth,
-    key_sets: Mapping[str, RemoteKeySet],
+    key_sets: Mapping[str, RemoteKeys[KnownKeys]],
+    certificates: Sequence[CertificateSource],
     clock: Callable[[], float],
 ) -> list[str]:
     """What does not work at the moment, in words from a closed set and the configuration's own names."""
@@ -67,4 +71,15 @@ def degraded(
     names = [f"algorithm:{algorithm}" for algorithm in settings.keys.algorithms if algorithm not in able]
     if not health.is_good:
         names.append("store")
-    return names + [f"source:{name}" for name, keys in key_sets.items() if keys.status(now).last_error is not None]
+    names += [f"source:{name}" for name, keys in key_sets.items() if keys.status(now).last_error is not None]
+    return names + [f"source:{name}" for name in _without_files(certificates, now)]
+
+
+def _without_files(certificates: Sequence[CertificateSource], now: float) -> Iterator[str]:
+    """The sources that lack a file of theirs. The trust domains among the others have key sets."""
+    for source in certificates:
+        if isinstance(source, AuthoritySource):
+            try:
+                source.check(now)
+            except Unavailable:
+                yield source.name

@@ -6,8 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from authserver.errors import ConfigurationError
+from authserver.identity.certificate_source import AuthorityTable
 from authserver.identity.source import JwtSourceTable, SourceTable
+from authserver.identity.sources.aws import AwsTable
 from authserver.identity.sources.device import DeviceTable
+from authserver.identity.sources.spiffe import SpiffeTable
 from authserver.model import Resource
 from authserver.policy.authorize import Policy
 from authserver.policy.expect import Expectation, ExpectTable
@@ -75,7 +78,29 @@ class Settings:
     @property
     def jwt_sources(self) -> Mapping[str, JwtSourceTable]:
         """The sources whose callers bring a JWT of another issuer, by name."""
-        return {name: table for name, table in self.sources.items() if isinstance(table, JwtSourceTable)}
+        tables = {name: table for name, table in self.sources.items() if isinstance(table, JwtSourceTable)}
+        return {name: table for name, table in tables.items() if table.reads_tokens}
+
+    @property
+    def aws_sources(self) -> Mapping[str, AwsTable]:
+        """The sources whose callers may be principals of AWS, by name."""
+        return {name: table for name, table in self.sources.items() if isinstance(table, AwsTable)}
+
+    @property
+    def spiffe_sources(self) -> Mapping[str, SpiffeTable]:
+        """The trust domains whose workloads bring an SVID of either kind, by name."""
+        return {name: table for name, table in self.sources.items() if isinstance(table, SpiffeTable)}
+
+    @property
+    def authority_sources(self) -> Mapping[str, AuthorityTable]:
+        """The sources whose callers have a certificate of an authority in a file, by name."""
+        return {name: table for name, table in self.sources.items() if isinstance(table, AuthorityTable)}
+
+    @property
+    def takes_certificates(self) -> bool:
+        """Whether a caller can be known by a certificate: somebody may be, and there is a way for it to come here."""
+        comes = self.server.tls is not None or bool(self.server.trusted_proxies)
+        return comes and bool(self.spiffe_sources or self.authority_sources)
 
     @property
     def device_sources(self) -> Mapping[str, DeviceTable]:

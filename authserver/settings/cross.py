@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from authserver.identity.source import JwtSourceTable
+from authserver.identity.sources.aws import AwsTable
 from authserver.identity.sources.device import DeviceTable
 from authserver.identity.sources.oidc import OidcTable
 from authserver.oauth import DEVICE_PREFIX
@@ -50,18 +51,35 @@ def check_sources(draft: Draft, report: Report) -> None:
     owners: dict[tuple[str, str], str] = {}
     jwt_sources = {name: table for name, table in draft.sources.items() if isinstance(table, JwtSourceTable)}
     for name, source in jwt_sources.items():
-        owner = owners.setdefault((source.issuer, source.audience), name)
+        if not source.reads_tokens:
+            continue
+        owner = owners.setdefault((source.origin, source.audience), name)
         if owner != name:
             report.add(
                 draft.place.at("sources", name, "audience"),
                 f"is, with the same issuer, the audience of sources.{shown(owner)} too",
                 "Give each of them an audience of its own: the pair decides which source a token belongs to.",
             )
-        if source.issuer.startswith(DEVICE_PREFIX):
+        if source.origin.startswith(DEVICE_PREFIX):
             report.add(
                 draft.place.at("sources", name, "issuer"),
                 f'begins with "{DEVICE_PREFIX}", as the names of the devices that enrol here do',
                 'Use an issuer with another name, such as "https://login.example.com".',
+            )
+
+
+def check_signed_requests(draft: Draft, report: Report) -> None:
+    """The audience of a signed request names one source."""
+    owners: dict[str, str] = {}
+    for name, source in draft.sources.items():
+        if not isinstance(source, AwsTable) or source.signed_requests is None:
+            continue
+        owner = owners.setdefault(source.audience, name)
+        if owner != name:
+            report.add(
+                draft.place.at("sources", name, "audience"),
+                f"is the audience of the signed requests of sources.{shown(owner)} too",
+                "Give each of them an audience of its own, or list all accounts in one source.",
             )
 
 
@@ -108,6 +126,7 @@ CHECKS: Final = (
     check_addresses,
     check_resources,
     check_sources,
+    check_signed_requests,
     check_enrollment,
     check_mentions,
     check_lifetimes,

@@ -188,11 +188,10 @@ def _addresses(place: Place, server: object, sources: Mapping[str, object]) -> I
         if isinstance(origin, str):
             yield place.at("server", "allowed_origins", position), origin
     for name, raw in sources.items():
-        jwks = raw.get("jwks") if isinstance(raw, dict) else None
         # Without a place of its own for keys they are found at the issuer; with one the issuer is only a name.
-        here = place.at("sources", name) if jwks is None else place.at("sources", name, "jwks")
-        key = "issuer" if jwks is None else "url"
-        address = _text(raw if jwks is None else jwks, key)
+        places = [key for key in ("jwks", "bundle") if isinstance(raw, dict) and key in raw]
+        here, key = place.at("sources", name, *places[:1]), "url" if places else "issuer"
+        address = _text(raw[places[0]] if isinstance(raw, dict) and places else raw, key)
         if address is not None:
             yield here.at(key), address
 

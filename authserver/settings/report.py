@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from authserver.errors import Problem
@@ -131,9 +132,15 @@ def explained(error: ErrorDetails) -> tuple[str, str]:
 
 def _fields(model: type[BaseModel], path: Iterable[str | int]) -> frozenset[str]:
     for step in path:
-        if isinstance(step, str) and step in model.model_fields:
-            model = _table_in(model.model_fields[step].annotation) or model
-    return frozenset(model.model_fields)
+        field = _by_key(model).get(str(step))
+        if field is not None:
+            model = _table_in(field.annotation) or model
+    return frozenset(_by_key(model))
+
+
+def _by_key(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a table by what they are called in the file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _table_in(annotation: object) -> type[BaseModel] | None:

@@ -100,6 +100,15 @@ Origins = Annotated[tuple[Origin, ...], Field(strict=False), AfterValidator(diff
 Workers = Annotated[int, AfterValidator(_some_workers), Keywords({"minimum": 1})]
 
 
+class TlsTable(Table):
+    """What this server shows of itself where it speaks TLS on its own, without a proxy before it."""
+
+    cert_file: str = Field(min_length=1)
+    """The path of its certificate and of those between it and an authority, in PEM."""
+    key_file: str = Field(min_length=1)
+    """The path of the private key of the certificate, in PEM and not encrypted."""
+
+
 class ServerTable(Table):
     """``[server]``: who this server is, and how it listens. Durations are in seconds."""
 
@@ -116,7 +125,9 @@ class ServerTable(Table):
     clock_skew: Skew = 30
     """How far clocks may differ."""
     trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
-    """The proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Request-Id` headers are believed."""
+    """The proxies whose `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Request-Id` and `Client-Cert` are believed."""
+    tls: TlsTable | None = None
+    """The certificate to speak TLS with; without it the server speaks plain HTTP, for a proxy before it."""
     allowed_origins: Origins = ()
     """The origins of browser pages that may call `/token`, `/revoke`, `/register` and `/devices`, and read metadata."""
     insecure_allow_http: bool = False

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from authserver.identity.source import JwtSourceTable
+from authserver.errors import ConfigurationError
 from authserver.identity.sources import SOURCES
 from tests.check.build import RULE, codes, rule, text, with_rules
+
+ISSUER = "https://login.microsoftonline.com/9bc0d1aa-0000-4000-8000-000000000001/v2.0"
 
 OIDC = """type = "oidc"
 issuer = "https://login.example.com"
@@ -48,6 +50,73 @@ def test_what_a_github_rule_may_admit_besides(match: str, expected: list[str], t
 )
 def test_what_a_rule_for_id_tokens_may_admit_besides(match: str, expected: list[str], tmp_path: Path) -> None:
     assert codes(tmp_path, with_rules(rule(match), source=OIDC)) == [(code, "allow.deploys") for code in expected]
+
+
+def of_type(kind: str, issuer: str = "") -> str:
+    """A source of a type, whose audience is the usual one."""
+    return f'type = "{kind}"\naudience = "https://auth.example.com"\n{issuer}'
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    {
+        "a project by its path": ('project_path = "media/tools"', ["W101"]),
+        "a project by its number": ("project_id = 1, ref_protected = true", []),
+        "a project by both": ('project_path = "media/tools", project_id = 1', []),
+        "a namespace by its path": ('namespace_path = "media"', ["W101", "W102"]),
+        "a namespace by its path and a project in it": ('namespace_path = "media", project_id = 1', []),
+        "a namespace by its number": ("namespace_id = 1", ["W102"]),
+        "a branch of any project": ('ref = "main", ref_protected = true', ["W102"]),
+    }.values(),
+)
+def test_what_a_gitlab_rule_may_admit_besides(match: str, expected: list[str], tmp_path: Path) -> None:
+    configuration = with_rules(rule(match), source=of_type("gitlab"))
+    assert codes(tmp_path, configuration) == [(code, "allow.deploys") for code in expected]
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    {
+        "an account by its address": ('email = "a@media.iam.gserviceaccount.com"', ["W101"]),
+        "an account by its number": ("subject = 112233445566778899000", []),
+        "an account by both": ('email = "a@x.iam.gserviceaccount.com", subject = "112233445566778899000"', []),
+        "a machine": ("instance_id = 1234567890123456789", []),
+        "a project": ("project_number = 123456789012", ["W102"]),
+        "a project by its name": ('project_id = "media"', ["W102"]),
+        "a zone, of anybody": ('zone = "us-central1-a"', ["W102"]),
+    }.values(),
+)
+def test_what_a_google_rule_may_admit_besides(match: str, expected: list[str], tmp_path: Path) -> None:
+    configuration = with_rules(rule(match), source=of_type("google"))
+    assert codes(tmp_path, configuration) == [(code, "allow.deploys") for code in expected]
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    {
+        "a resource by its path": ('resource_id = "/subscriptions/1/resourcegroups/rg/providers/x"', ["W101"]),
+        "a resource by its path and its number": ('resource_id = "/subscriptions/1", object_id = "a"', []),
+        "a resource by its path and its application": ('resource_id = "/subscriptions/1", app_id = "a"', []),
+        "an identity by its number": ('object_id = "acde070d"', []),
+        "an identity by its application": ('app_id = "2c3caa80"', []),
+        "a tenant": ('tenant_id = "9bc0d1aa"', ["W102"]),
+        "any resource of a group": (
+            'resource_id = { glob = "/subscriptions/1/resourcegroups/rg/*" }', ["W101", "W102", "W103"]),
+    }.values(),
+)  # fmt: skip
+def test_what_an_azure_rule_may_admit_besides(match: str, expected: list[str], tmp_path: Path) -> None:
+    configuration = with_rules(rule(match), source=of_type("azure", f'issuer = "{ISSUER}"'))
+    assert codes(tmp_path, configuration) == [(code, "allow.deploys") for code in expected]
+
+
+@pytest.mark.parametrize("tenant", ["common", "organizations"])
+def test_an_azure_issuer_of_any_tenant_is_a_mistake_and_no_warning(tenant: str, tmp_path: Path) -> None:
+    source = of_type("azure", f'issuer = "https://login.microsoftonline.com/{tenant}/v2.0"')
+    with pytest.raises(ConfigurationError) as mistaken:
+        codes(tmp_path, with_rules(rule('object_id = "a"'), source=source))
+    (problem,) = mistaken.value.problems
+    assert problem.message == "is not the issuer of one tenant"
+    assert "never common or organizations" in problem.remedy
 
 
 @pytest.mark.parametrize(
@@ -118,6 +187,6 @@ def test_every_type_of_source_says_what_comes_down_to_one_workload(kind: str) ->
     assert table.one_workload
     assert any(each.isdisjoint(table.recyclable) for each in table.one_workload)
     if kind != "oidc":  # whose attributes are data
-        given = {"issuer": "https://i.example.com", "audience": "a"} if issubclass(table, JwtSourceTable) else {}
-        names = table.model_validate({"type": kind, **given}).attribute_names
-        assert names >= frozenset().union(*table.one_workload, table.recyclable, *table.recyclable.values())
+        made = table.model_construct(type=kind)  # as no source is: what a type says does not depend on its settings
+        named = frozenset().union(*table.one_workload, table.recyclable, *table.recyclable.values(), made.identifying)
+        assert made.attribute_names >= named

@@ -9,6 +9,7 @@ from tests.settings.build import SERVER, SOURCE
 
 UNUSED_RESOURCE = {"resources.reports": 'identifier = "https://reports.example.com"\nscopes = ["reports:read"]'}
 UNUSED_SOURCE = {"sources.other": SOURCE.replace("cluster.", "other.")}
+HOSTS = 'type = "x509"\nca_file = "ca.pem"'
 
 
 def server(lines: str) -> dict[str, str]:
@@ -27,6 +28,9 @@ def server(lines: str) -> dict[str, str]:
         "keys that change faster than caches": (
             {"keys": 'publish_ahead = "1m"\nrotate_every = "2m"'},
             [("W302", "keys.publish_ahead"), ("W303", "keys.rotate_every")]),
+        "a proxy that says whose certificate it is": (
+            {"sources.hosts": HOSTS, **server('trusted_proxies = ["10.0.0.5"]')},
+            [("W202", "sources.hosts"), ("W205", "server.trusted_proxies")]),
         "no RS256": ({"keys": 'algorithms = ["ES256"]'}, [("W304", "keys.algorithms")]),
         "http in production": (server("insecure_allow_http = true"), [("W501", "server.insecure_allow_http")]),
         "http in another production": (

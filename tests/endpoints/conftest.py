@@ -12,8 +12,10 @@ import pytest
 from werkzeug.test import Client, EnvironBuilder
 
 from authserver.hosting.flask import create_app
+from authserver.identity.aws.sts import Forward
 from authserver.keys.wrapping import MasterKeys
 from authserver.server import Service, build, prepare
+from authserver.server.signed_requests import forward_to_sts
 from authserver.settings import Settings, load
 from authserver.testing import FakeIssuer, FrozenClock
 from tests import leaks
@@ -125,13 +127,13 @@ def make_application(tmp_path: Path, cluster: FakeIssuer, clock: FrozenClock) ->
     """Make an application; settings are those of ``write_configuration``."""
     made: list[Application] = []
 
-    def make(*, folder: str = "", **settings: Any) -> Application:
+    def make(*, folder: str = "", forward: Forward = forward_to_sts, **settings: Any) -> Application:
         place = tmp_path / (folder or str(len(made)))
         loaded = load(write_configuration(place, cluster=cluster.issuer, **{"issuer": AUDIENCE, **settings}))
         # A second one in the same test is another server, with keys of its own.
         master_keys = prepare(loaded, clock=clock) if made else prepared(loaded, clock)
         audit = io.BytesIO()
-        service = build(loaded, master_keys=master_keys, clock=clock, audit_stream=audit)
+        service = build(loaded, master_keys=master_keys, clock=clock, audit_stream=audit, forward=forward)
         made.append(Application(service, Client(create_app(service)), clock, audit, loaded.server.issuer))
         return made[-1]
 

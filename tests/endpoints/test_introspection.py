@@ -221,7 +221,7 @@ def test_a_token_that_is_no_good_for_asking_is_refused(
         (cluster.access_token(AUDIENCE, "introspect:images"), "issuer_wrong"),
         (crafted(application, iat=now - 700, exp=now - 100, **own), "expired"),
         (crafted(application, cnf={"jkt": "x"}, **own), "sender_unproven"),
-        (crafted(application, cnf={"x5t#S256": "x"}, **own), "sender_unproven"),
+        (crafted(application, cnf={"x5t#S256": "x"}, **own), "certificate_missing"),
         (crafted(application, **{**own, "aud": [AUDIENCE, IMAGES]}), "audience_wrong"),
     ):
         assert_challenged(introspect(application, bad, token), 401, "invalid_token")

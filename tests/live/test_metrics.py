@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from authserver.errors import Reason
 from authserver.testing import FakeIssuer
+from tests import mesh
 from tests.failures import DEVICES, ELSEWHERE, TRUSTING, UNREACHABLE, Asked, Devices, failures
 from tests.served import AUDIENCE, Answer, Server, ask, free_port, serving
 
@@ -85,7 +86,7 @@ def test_every_documented_failure_is_one_event_with_its_reason_and_the_metrics_a
         workers=2,
         telemetry=port,
         server=TRUSTING,
-        more=UNREACHABLE + DEVICES,
+        more=UNREACHABLE + DEVICES + mesh.at(cluster.bundle_url),
         **ES256,
     ) as server:
         metrics, devices = Metrics(port), Devices(server.url)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from authserver.identity.sources import SOURCES
 from tests.settings.build import EXPECT, RESOURCE, RULE, SERVER, SOURCE, document, only_problem, problems, write
 
 PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\\nMIGHAgEAMBMGByqGSM49AgEG\\n-----END PRIVATE KEY-----"
@@ -222,7 +223,7 @@ CASES = {
         "must not be empty"),
     "a source without type": (source('type = "kubernetes"', ""), "sources.cluster.type", "is missing"),
     "a source of an unknown type": (
-        source('"kubernetes"', '"gitlab"'), "sources.cluster.type", "is no known type of source"),
+        source('"kubernetes"', '"jenkins"'), "sources.cluster.type", "is no known type of source"),
     "a source over http": (source("https://cluster", "http://cluster"), "sources.cluster.issuer", "must be https"),
     "a key set over http": (
         source("audience", 'jwks = { url = "http://x" }\naudience'), "sources.cluster.jwks.url", "must be https"),
@@ -341,8 +342,8 @@ def test_an_origin_in_another_spelling_is_given_in_its_own(origin: str, written:
 
 
 def test_the_types_of_source_that_exist_are_listed(tmp_path: Path) -> None:
-    problem = only_problem(tmp_path, source('"kubernetes"', '"gitlab"'))
-    assert problem.remedy == "Use one of: device, github, kubernetes, oidc."
+    problem = only_problem(tmp_path, source('"kubernetes"', '"jenkins"'))
+    assert problem.remedy == f"Use one of: {', '.join(sorted(SOURCES))}."
 
 
 @pytest.mark.parametrize(

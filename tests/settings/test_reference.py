@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from authserver.identity.source import JwksTable, JwtSourceTable, SourceTable
 from authserver.identity.sources import SOURCES
+from authserver.identity.sources.aws import SignedRequestsTable
 from authserver.policy.expect import ExpectTable
 from authserver.policy.rules import RuleTable
 from authserver.settings import tables
@@ -23,8 +25,12 @@ from authserver.table import SecretReference, Table, seconds, spelled
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
+ISSUER = "https://login.microsoftonline.com/9bc0d1aa-0000-4000-8000-000000000001/v2.0"
+"""One that every type of source can have."""
+
 SECTIONS: dict[str, type[Table]] = {
     "`[server]`": tables.ServerTable,
+    "TLS without a proxy": tables.TlsTable,
     "`[store]`": tables.StoreTable,
     "`[keys]`": tables.KeysTable,
     "References to secrets": SecretReference,
@@ -35,6 +41,7 @@ SECTIONS: dict[str, type[Table]] = {
     "`[sources.<name>]`": SourceTable,
     "Sources of identity tokens": JwtSourceTable,
     "Where the keys of a source are": JwksTable,
+    "Which signed requests a source takes": SignedRequestsTable,
     "`[[allow]]`": RuleTable,
     "`[[expect]]`": ExpectTable,
     "`[[silence]]`": SilenceTable,
@@ -55,10 +62,15 @@ def settings_of(title: str) -> dict[str, FieldInfo]:
     table = OF_TYPE.get(title) or SECTIONS[title]
     told = [common.model_fields for common in (JwtSourceTable, SourceTable) if common in table.__mro__[1:]]
     return {
-        name: field
+        field.alias or name: field
         for name, field in table.model_fields.items()
-        if not any(name in each for each in told) or (name != "type" and field.default != told[0][name].default)
+        if field.alias or not any(name in each for each in told) or _is_other(field, name, told[0])
     }
+
+
+def _is_other(field: FieldInfo, name: str, told: Mapping[str, FieldInfo]) -> bool:
+    common = told[name]
+    return name != "type" and (field.default, field.description) != (common.default, common.description)
 
 
 ENTRIES = [(title, name.strip("`")) for title, entries in DOCUMENTED.items() for name in entries]
@@ -108,7 +120,7 @@ def test_every_example_is_one_that_loads(title: str, name: str) -> None:
     assert name in example
     required = {} if title in ("References to secrets", "Where the keys of a source are") else required_of(title)
     if issubclass(model, JwtSourceTable):
-        required |= required_of("Sources of identity tokens")
+        required = required_of("Sources of identity tokens") | required
     if issubclass(model, SourceTable):
         required |= {"type": title.split("`")[1] if title in OF_TYPE else "kubernetes"}
     report = Report()
@@ -133,11 +145,12 @@ def parsed(example: str) -> dict[str, Any]:
     return table
 
 
-@pytest.mark.parametrize("kind", ["device", "github", "kubernetes"])
+@pytest.mark.parametrize("kind", ["azure", "device", "github", "gitlab", "google", "kubernetes", "spiffe"])
 def test_the_attributes_of_a_type_are_listed(kind: str) -> None:
     text = REFERENCE.read_text("utf-8").partition(f"## Sources of type `{kind}`")[2].partition("##")[0]
     listed = set(re.findall(r"`([a-z_]+)`", re.split(r"\.\s", text.partition("Attributes: ")[2])[0]))
-    given = {"issuer": "https://i.example.com", "audience": "a"} if issubclass(SOURCES[kind], JwtSourceTable) else {}
+    given: dict[str, Any] = {"issuer": ISSUER, "audience": "a"} if issubclass(SOURCES[kind], JwtSourceTable) else {}
+    given |= {"trust_domain": "example.org", "bundle": {"file": "bundle.json"}} if kind == "spiffe" else {}
     assert listed == SOURCES[kind].model_validate({"type": kind, **given}).attribute_names
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from authserver.errors import CredentialRejected, Reason, Refused, Unavailable
-from authserver.identity.authenticate import Identity
+from authserver.identity.authenticate import Identity, unverified_origins
 from authserver.identity.source import JwtSource, SourceTable
 from authserver.identity.sources.device import DeviceTable, doubt
 from authserver.identity.suppose import ENVELOPE, suppose, suppose_device
@@ -17,7 +17,8 @@ from authserver.jose.verify import sole_audience
 from authserver.model import Credential, Device, Subject
 from authserver.policy.expect import read_values
 from authserver.policy.suggest import Identifying
-from authserver.server import build_devices, build_sources, open_key_sets, open_onlooker
+from authserver.server import open_key_sets, open_onlooker
+from authserver.server.callers import build_devices, build_sources
 from authserver.settings import Settings
 from authserver.table import Mistake
 
@@ -80,7 +81,7 @@ class Callers:
         )
 
     def of_claims(self, claims: Json, name: str) -> Caller:
-        """The caller of the source ``name`` with these claims, which are a claim set if they have an ``iss``.
+        """The caller of the source ``name`` with these claims, which are a claim set if they say whom it is from.
 
         :raises click.UsageError: there is no such source, or they are neither a claim set nor attributes.
         """
@@ -88,7 +89,7 @@ class Callers:
         if table is None:
             raise click.UsageError(f"There is no source {name!r}. There are: {', '.join(sorted(self._tables))}.")
         source = self._sources.get(name)
-        if source is None or "iss" not in claims:
+        if source is None or not unverified_origins(claims):
             return _described(name, table, claims)
         return self._of_claim_set(source, claims)
 
@@ -154,7 +155,8 @@ class Callers:
 
     def _possible(self, unverified_claims: Json) -> list[JwtSource]:
         """The source that a token says it is from; where its audience is wrong, every source of its issuer."""
-        of_issuer = [each for each in self._sources.values() if each.issuer == unverified_claims.get("iss")]
+        origins = unverified_origins(unverified_claims)
+        of_issuer = [each for each in self._sources.values() if each.issuer in origins]
         audience = sole_audience(unverified_claims)
         return [each for each in of_issuer if each.audience == audience] or of_issuer
 

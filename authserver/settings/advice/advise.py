@@ -18,6 +18,8 @@ def advise(settings: Settings, facts: Facts) -> tuple[Advice, ...]:
         *devices.devices_that_invite(settings),
         *tables.unused_tables(settings),
         *devices.lasting_tokens(settings),
+        *tables.unsigned_audiences(settings),
+        *tables.certificates_in_headers(settings),
         *tables.exposed_master_keys(settings, facts),
         *tables.times_of_keys(settings, facts),
         *tables.algorithms_of_keys(settings),

@@ -28,7 +28,7 @@ def recyclable_names(settings: Settings) -> Iterator[Advice]:
 
 def several_workloads(settings: Settings) -> Iterator[Advice]:
     """Rules that do not come down to one workload. Devices are many by nature, and each has a key of its own."""
-    for rule in (rule for rule in settings.rules if rule.source in settings.jwt_sources):
+    for rule in (rule for rule in settings.rules if rule.source not in settings.device_sources):
         pinned = {condition.attribute for condition in rule.conditions if _is_one(condition.pattern)}
         source = settings.sources[rule.source]
         if not any(attributes <= pinned for attributes in source.one_workload):

@@ -31,6 +31,24 @@ def unused_tables(settings: Settings) -> Iterator[Advice]:
             yield _about(settings, Code.SOURCE_UNUSED, f"sources.{shown(name)}", message, remedy)
 
 
+def unsigned_audiences(settings: Settings) -> Iterator[Advice]:
+    """Sources that take signed requests whose signature does not cover whom they are for."""
+    for name, table in settings.aws_sources.items():
+        if table.signed_requests is not None and table.signed_requests.unsigned_audience:
+            about = f"sources.{shown(name)}"
+            message = "takes signed requests that do not say whom they are for, so who is shown one can use it here"
+            remedy = "Have callers sign the header, or use identity tokens, and remove unsigned_audience."
+            yield _about(settings, Code.AUDIENCE_UNSIGNED, about, message, remedy)
+
+
+def certificates_in_headers(settings: Settings) -> Iterator[Advice]:
+    """Proxies that could let a caller say whose certificate it has, of which everybody may have a copy."""
+    if settings.takes_certificates and settings.server.trusted_proxies:
+        message = "whoever a proxy among them says that a caller is, by Client-Cert (RFC 9440), it is"
+        remedy = "Let each set or remove Client-Cert and Client-Cert-Chain, and then silence this."
+        yield _about(settings, Code.CERTIFICATE_IN_HEADER, "server.trusted_proxies", message, remedy)
+
+
 def exposed_master_keys(settings: Settings, facts: Facts) -> Iterator[Advice]:
     """Master keys in files that others than their owner may read or change."""
     for key in facts.master_keys:
