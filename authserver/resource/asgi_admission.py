@@ -67,7 +67,7 @@ class Admission(Adapter):
 
     async def _described(self, scope: Scope, read: Callable[[], Awaitable[bytes]]) -> ApiRequest:
         # A form is read only where there is a token that it could repeat: nobody else makes anybody wait for a body.
-        described = api_request(scope, self.protection.address)
+        described = api_request(scope, self.protection.address, self.protection.certificates)
         if not described.authorization or not has_short_form(scope):
             return described
         return replace(described, token_in_form=has_token((await read()).decode("latin-1")))

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
+from authserver.certificate import ClientCertificate, of_pem
 from authserver.resource.adapter import FORM, LONGEST_FORM, has_token
 from authserver.resource.address import ExternalAddress
+from authserver.resource.certificates import CertificateFinder
 from authserver.resource.challenge import Answer
 from authserver.resource.credential import ApiRequest, OfferedProof
 
@@ -55,7 +57,7 @@ def has_short_form(scope: Scope) -> bool:
     )
 
 
-def api_request(scope: Scope, address: ExternalAddress) -> ApiRequest:
+def api_request(scope: Scope, address: ExternalAddress, finder: CertificateFinder | None) -> ApiRequest:
     """What matters of a request, apart from its body."""
     query: bytes = scope.get("query_string", b"")
     return ApiRequest(
@@ -63,6 +65,7 @@ def api_request(scope: Scope, address: ExternalAddress) -> ApiRequest:
         token_in_query=bool(query) and has_token(query.decode("latin-1")),
         proof=offered_proof(scope, address),
         request_id=header_value(scope, b"x-request-id") or None,
+        certificate=client_certificate(scope, finder),
     )
 
 
@@ -76,9 +79,28 @@ def offered_proof(scope: Scope, address: ExternalAddress) -> OfferedProof | None
         return None
     scheme = scope.get("scheme", "http")
     own_origin = f"{_HTTP_SCHEMES.get(scheme, scheme)}://{header_value(scope, b'host')}"
-    peer, *_ = scope.get("client") or ("",)
-    urls = address.of(_sent_path(scope), own_origin=own_origin, peer=peer)
+    urls = address.of(_sent_path(scope), own_origin=own_origin, peer=_peer(scope))
     return OfferedProof(headers, scope.get("method", "GET"), urls)
+
+
+def client_certificate(scope: Scope, finder: CertificateFinder | None) -> ClientCertificate | None:
+    """The certificate of the caller, if one is looked for and there is one."""
+    if finder is None:
+        return None
+    return finder.find(
+        lambda: _of_connection(scope), lambda name: header_values(scope, name.encode("ascii")), _peer(scope)
+    )
+
+
+def _of_connection(scope: Scope) -> ClientCertificate | None:
+    """What the server says of its TLS connection, by the TLS extension of ASGI; many servers do not have it."""
+    tls = (scope.get("extensions") or {}).get("tls") or {}
+    return None if tls.get("client_cert_error") else of_pem(*(tls.get("client_cert_chain") or ()))
+
+
+def _peer(scope: Scope) -> str:
+    peer, *_ = scope.get("client") or ("",)
+    return str(peer)
 
 
 def _sent_path(scope: Scope) -> str:

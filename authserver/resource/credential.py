@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from authserver.certificate import ClientCertificate
 from authserver.errors import CredentialMissing, CredentialRejected, Reason, RequestMalformed
 from authserver.oauth import BEARER, DPOP
 
@@ -34,7 +35,7 @@ class ApiRequest:
     ``authorization`` holds every ``Authorization`` header. ``token_in_query`` and ``token_in_form`` say
     whether there is a parameter ``access_token`` (RFC 6750 sections 2.2 and 2.3); its value is of no interest.
     ``proof`` is None where there is no ``DPoP`` header. ``request_id`` is what ``X-Request-ID`` says, unverified; it is
-    for who renders refusals.
+    for who renders refusals. ``certificate`` is the caller's, where one is looked for and found.
     """
 
     authorization: Sequence[str] = field(repr=False)
@@ -42,6 +43,7 @@ class ApiRequest:
     token_in_form: bool = False
     proof: OfferedProof | None = None
     request_id: str | None = None
+    certificate: ClientCertificate | None = None
 
     @property
     def scheme(self) -> str:

@@ -27,6 +27,7 @@ from django.urls import URLPattern, re_path
 
 from authserver.errors import Refused, Unavailable
 from authserver.resource.adapter import Adapter, Denied
+from authserver.resource.credential import ApiRequest
 from authserver.resource.django_messages import Response, api_request
 from authserver.resource.requirement import Need, Needs
 from authserver.resource.token import Accepted, VerifiedToken
@@ -99,7 +100,7 @@ class ResourceServer(Adapter):
 
         :raises Denied: it is refused.
         """
-        requirement, described = needs.of(request), api_request(request, self.protection.address)
+        requirement, described = needs.of(request), self._described(request)
         try:
             accepted = self.protection.check(described, requirement, _accepted(request).get(self))
         except (Refused, Unavailable) as error:
@@ -108,7 +109,7 @@ class ResourceServer(Adapter):
 
     async def admit_async(self, request: HttpRequest, needs: Needs) -> VerifiedToken | None:
         """What :meth:`admit` does, without ever holding the event loop."""
-        requirement, described = needs.of(request), api_request(request, self.protection.address)
+        requirement, described = needs.of(request), self._described(request)
         try:
             accepted = await self.protection.check_async(described, requirement, _accepted(request).get(self))
         except (Refused, Unavailable) as error:
@@ -121,6 +122,9 @@ class ResourceServer(Adapter):
         for name, value in accepted.headers if accepted else ():
             response.headers[name] = value
         return response
+
+    def _described(self, request: HttpRequest) -> ApiRequest:
+        return api_request(request, self.protection.address, self.protection.certificates)
 
     def _let_in(self, request: HttpRequest, accepted: Accepted | None) -> VerifiedToken | None:
         if accepted is not None:

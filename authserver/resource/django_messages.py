@@ -6,17 +6,21 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.request import RawPostDataException
 
+from authserver.certificate import ClientCertificate
 from authserver.resource.adapter import FORM, LONGEST_FORM, has_token
 from authserver.resource.address import ExternalAddress
+from authserver.resource.asgi_messages import client_certificate as certificate_over_asgi
 from authserver.resource.asgi_messages import offered_proof as offered_over_asgi
+from authserver.resource.certificates import CertificateFinder
 from authserver.resource.challenge import Answer
 from authserver.resource.credential import ApiRequest, OfferedProof
+from authserver.resource.wsgi import client_certificate as certificate_over_wsgi
 from authserver.resource.wsgi import offered_proof as offered_over_wsgi
 
 _CHALLENGE = "WWW-Authenticate"
 
 
-def api_request(request: HttpRequest, address: ExternalAddress) -> ApiRequest:
+def api_request(request: HttpRequest, address: ExternalAddress, finder: CertificateFinder | None) -> ApiRequest:
     """What matters of a request, whichever kind of server it came from."""
     about = request.META
     authorization, query = about.get("HTTP_AUTHORIZATION"), about.get("QUERY_STRING")
@@ -27,6 +31,7 @@ def api_request(request: HttpRequest, address: ExternalAddress) -> ApiRequest:
         token_in_form=bool(authorization) and _token_in_form(request),
         proof=_offered_proof(request, address),
         request_id=about.get("HTTP_X_REQUEST_ID"),
+        certificate=_certificate(request, finder),
     )
 
 
@@ -61,6 +66,12 @@ def _offered_proof(request: HttpRequest, address: ExternalAddress) -> OfferedPro
     # Django writes the path into the environment as text, where WSGI has the bytes of it.
     as_bytes = {name: request.META[name].encode().decode("latin-1") for name in ("SCRIPT_NAME", "PATH_INFO")}
     return offered_over_wsgi({**request.environ, **as_bytes}, address)
+
+
+def _certificate(request: HttpRequest, finder: CertificateFinder | None) -> ClientCertificate | None:
+    if hasattr(request, "scope"):
+        return certificate_over_asgi(request.scope, finder)
+    return certificate_over_wsgi(request.environ, finder) if hasattr(request, "environ") else None
 
 
 def _token_in_form(request: HttpRequest) -> bool:

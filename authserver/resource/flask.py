@@ -25,7 +25,7 @@ from authserver.resource.challenge import Answer
 from authserver.resource.credential import ApiRequest
 from authserver.resource.requirement import Need, Needs
 from authserver.resource.token import Accepted, VerifiedToken
-from authserver.resource.wsgi import offered_proof
+from authserver.resource.wsgi import client_certificate, offered_proof
 
 P = ParamSpec("P")
 
@@ -140,6 +140,7 @@ class ResourceServer(Adapter):
             token_in_form=bool(header) and bool(environ.get("CONTENT_LENGTH")) and _token_in_form(),
             proof=offered_proof(environ, self.protection.address),
             request_id=environ.get("HTTP_X_REQUEST_ID"),
+            certificate=client_certificate(environ, self.protection.certificates),
         )
 
     def _serve_metadata(self) -> Response:

@@ -31,11 +31,11 @@ class AwaitableKeys(Protocol):
     """Keys that say what to wait for instead of waiting, so that who asks can do it in its own way."""
 
     def awaited(self, kid: str, now: float) -> Wait | None:
-        """See :meth:`authserver.jose.jwks.RemoteKeySet.awaited`."""
+        """See :meth:`authserver.jose.remote_keys.RemoteKeys.awaited`."""
         ...  # a protocol has no body
 
     def find_now(self, kid: str, algorithm: str, now: float) -> VerificationKey:
-        """See :meth:`authserver.jose.jwks.RemoteKeySet.find_now`."""
+        """See :meth:`authserver.jose.remote_keys.RemoteKeys.find_now`."""
         ...  # a protocol has no body
 
 

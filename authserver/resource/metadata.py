@@ -13,13 +13,15 @@ class ProtectedResource:
 
     ``identifier`` is the audience of its tokens and ``issuer`` the one authorization server that it trusts.
     ``scopes`` are the ones it wants to be known for; there may be more (RFC 9728 section 2). With
-    ``sender_constrained`` it accepts no bearer tokens.
+    ``sender_constrained`` it accepts no bearer tokens. With ``certificates`` it accepts tokens that are bound to a
+    client certificate (RFC 8705), besides those that are bound to a key.
     """
 
     identifier: str
     issuer: str
     scopes: tuple[str, ...] = ()
     sender_constrained: bool = False
+    certificates: bool = False
 
     @property
     def metadata_url(self) -> str | None:
@@ -46,8 +48,10 @@ class ProtectedResource:
             "bearer_methods_supported": ["header"],
             "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
         }
-        if self.sender_constrained:
+        if self.sender_constrained and not self.certificates:
             members["dpop_bound_access_tokens_required"] = True
+        if self.certificates:
+            members["tls_client_certificate_bound_access_tokens"] = True
         if self.scopes:
             members["scopes_supported"] = list(self.scopes)
         return members

@@ -9,7 +9,8 @@ To write an adapter for a framework:
 3. Describe the request as an :class:`~authserver.resource.credential.ApiRequest`: *every* ``Authorization`` header,
    whether ``access_token`` is in the query or in a form that was read anyway, and with a ``DPoP`` header an
    :class:`~authserver.resource.credential.OfferedProof` whose ``urls`` come from :attr:`Protection.address`, which gets
-   the path as it was sent. For WSGI :mod:`authserver.resource.wsgi` does this.
+   the path as it was sent. Where :attr:`Protection.certificates` is not None it finds the certificate of the caller.
+   For WSGI :mod:`authserver.resource.wsgi` does both.
 4. Call :meth:`~Protection.check`, or on an event loop :meth:`~Protection.check_async`, and hand what they raise as
    ``Refused`` or ``Unavailable`` to :meth:`~Protection.refuse`. Send its answer as it is: status, headers in their
    order (``WWW-Authenticate`` may be there twice) and body.
@@ -33,6 +34,7 @@ from urllib.parse import unquote
 from authserver.errors import CredentialMissing, ProofRejected, Reason, Refused, Unavailable
 from authserver.oauth import BEARER
 from authserver.resource.address import ExternalAddress
+from authserver.resource.certificates import CertificateFinder, ClientCertificates
 from authserver.resource.challenge import Answer, answer
 from authserver.resource.credential import ApiRequest, OfferedProof, presented_credential
 from authserver.resource.exempt import Exemptions
@@ -55,6 +57,7 @@ class ProtectionOptions(VerifierOptions, total=False):
     """The settings of :class:`Protection` that have a default; an adapter passes them on."""
 
     url: str | None
+    client_certificates: ClientCertificates | None
     scopes: Sequence[str]
     render: Render
     also_accept: LegacyCheck | None
@@ -66,7 +69,10 @@ class Protection:
 
     ``issuer``, ``audience`` and ``options`` are those of :class:`AccessTokenVerifier`. ``url`` is the external address
     of what the application calls ``/``, which DPoP proofs are compared with; left out, the origin of ``audience``.
-    ``scopes`` are shown in the metadata document. ``render`` writes the bodies of refusals.
+    ``client_certificates`` says where the certificates of callers are found: ``"tls"``, on the connection to the server
+    that runs this application, or a list of the networks of the proxies whose header ``Client-Cert`` is believed; left
+    out, tokens that are bound to a certificate are refused. ``scopes`` are shown in the metadata document. ``render``
+    writes the bodies of refusals.
 
     ``also_accept`` verifies bearer tokens that are not this issuer's, while an API moves here; not where
     ``sender_constrained`` is set, because they are bound to nothing. ``on_legacy`` is called with each of them.
@@ -82,6 +88,7 @@ class Protection:
         issuer: str,
         audience: str,
         url: str | None = None,
+        client_certificates: ClientCertificates | None = None,
         scopes: Sequence[str] = (),
         render: Render = as_json,
         also_accept: LegacyCheck | None = None,
@@ -91,7 +98,10 @@ class Protection:
         if url is not None:
             require_url("url", url)
         bound = options.get("sender_constrained", False)
-        self._resource = ProtectedResource(audience, issuer, tuple(Requirement(scopes).all_of), bound)
+        self.certificates = None if client_certificates is None else CertificateFinder(client_certificates)
+        """What finds the certificate of a caller; None where none is looked for."""
+        shown = tuple(Requirement(scopes).all_of)
+        self._resource = ProtectedResource(audience, issuer, shown, bound, self.certificates is not None)
         self._verifier = AccessTokenVerifier(issuer=issuer, audience=audience, **options)
         self._render = render
         self._clock = options.get("clock", time.time)
@@ -181,7 +191,7 @@ class Protection:
             accepted = Accepted(await self._legacy.verify(token, self._clock(), waits))
         else:
             proof = None if scheme == BEARER else request.proof or _NO_PROOF
-            accepted = await self._verifier.believe(token, proof, waits)
+            accepted = await self._verifier.believe(token, proof, waits, request.certificate)
         if scheme == BEARER and request.proof is not None:
             raise ProofRejected(Reason.PROOF_UNEXPECTED)  # it would be ignored otherwise
         self._tally.count(accepted.token, self._clock())

@@ -57,6 +57,17 @@ class VerifiedToken:
                 return thumbprint
         return None
 
+    @property
+    def certificate_thumbprint(self) -> str | None:
+        """The client certificate that the token is bound to, by its thumbprint (RFC 8705 section 3.1); None if to none.
+
+        None also for a token that is bound to something else as well.
+        """
+        match self.claims.get("cnf"):
+            case {"x5t#S256": str(thumbprint), **others} if not others:
+                return thumbprint
+        return None
+
     def has_scope(self, *scopes: str) -> bool:
         """Whether all of ``scopes`` are granted, for a view that does more for those who may."""
         return self.scope.issuperset(scopes)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, TypedDict
 
+from authserver.certificate import ClientCertificate
 from authserver.errors import CredentialRejected, Reason, Unavailable
 from authserver.jose.compact import parse
 from authserver.jose.flight import Wait
@@ -15,6 +16,7 @@ from authserver.jose.jwk import ASYMMETRIC, VerificationKey
 from authserver.jose.nonce import Nonces
 from authserver.jose.verify import Keys, check_age, check_times, named_key, verify
 from authserver.oauth import ACCESS_TOKEN_TYP, LONGEST_LIFETIME
+from authserver.resource.certificates import check_certificate
 from authserver.resource.credential import OfferedProof
 from authserver.resource.introspection import Introspection, Introspector
 from authserver.resource.keys import STALE_BOUND, awaitable, keys_of
@@ -124,18 +126,22 @@ class AccessTokenVerifier:
         self._introspector = Introspector(issuer, introspection, clock) if introspection is not None else None
         self._on_loop = OnLoop()
 
-    def verify(self, token: str) -> VerifiedToken:
+    def verify(self, token: str, certificate: bytes | None = None) -> VerifiedToken:
         """Verify a bearer token. The times and the key are checked each time, the signature the first time.
 
+        ``certificate`` is the caller's, in DER: that of the TLS connection, which has proved that the caller has its
+        key. It is looked at for a token that is bound to one (RFC 8705 section 3), each time.
+
         :raises CredentialRejected: with the reason of the first check that failed; ``sender_unproven``, the token is
-            bound to a key (RFC 9449 section 7.2), or this API wants it to be.
+            bound to a key (RFC 9449 section 7.2), or this API wants it to be; ``certificate_missing`` or
+            ``certificate_wrong``.
         :raises Unavailable: ``keys_unavailable``, the issuer's keys cannot be known at the moment.
         """
-        return finish(self.believe(token, None, _BLOCKING)).token
+        return finish(self.believe(token, None, _BLOCKING, _shown(certificate))).token
 
-    async def verify_async(self, token: str) -> VerifiedToken:
+    async def verify_async(self, token: str, certificate: bytes | None = None) -> VerifiedToken:
         """What :meth:`verify` does, without ever holding the event loop."""
-        return (await self.believe(token, None, self._on_loop)).token
+        return (await self.believe(token, None, self._on_loop, _shown(certificate))).token
 
     def verify_bound(self, token: str, proof: OfferedProof) -> tuple[VerifiedToken, str | None]:
         """Verify a token that is bound to a key, with the proof of that key (RFC 9449 section 7).
@@ -154,7 +160,9 @@ class AccessTokenVerifier:
         """What :meth:`verify_bound` does, without ever holding the event loop."""
         return await self.believe(token, proof, self._on_loop)
 
-    async def believe(self, token: str, proof: OfferedProof | None, waits: Waits) -> Accepted:
+    async def believe(
+        self, token: str, proof: OfferedProof | None, waits: Waits, certificate: ClientCertificate | None = None
+    ) -> Accepted:
         """The steps of :meth:`verify`, or with a ``proof`` those of :meth:`verify_bound`."""
         now, name = self._clock(), fingerprint(token)
         remembered = self._memory.recall(name)
@@ -170,7 +178,7 @@ class AccessTokenVerifier:
         if proof is not None:
             nonce = await self._proofs.check(proof, token, verified, now, waits)
         elif self._sender_constrained or "cnf" in verified.claims:
-            raise CredentialRejected(Reason.SENDER_UNPROVEN)
+            check_certificate(verified, certificate)
         if self._introspector is not None:
             await self._introspector.check(token, verified, now, waits)
         return Accepted(verified, nonce)
@@ -205,6 +213,10 @@ class AccessTokenVerifier:
         except Unavailable as error:
             facts = {**error.facts, "because": error.reason.value}
             raise Unavailable(Reason.KEYS_UNAVAILABLE, retry_after=error.retry_after, **facts) from error
+
+
+def _shown(certificate: bytes | None) -> ClientCertificate | None:
+    return None if certificate is None else ClientCertificate(certificate)
 
 
 def _refuse_unusable(issuer: str, audience: str, algorithms: Collection[str], leeway: int) -> None:

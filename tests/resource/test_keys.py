@@ -23,7 +23,7 @@ from authserver.testing import FakeIssuer, FrozenClock
 from tests.resource.environment import AUDIENCE, refusal
 
 LIFETIME = 300
-"""Seconds that a key set is fresh when its server does not say (see authserver.jose.jwks)."""
+"""Seconds that a key set is fresh when its server does not say (see authserver.jose.remote_keys)."""
 
 STALE_BOUND = 86400
 
