@@ -55,7 +55,7 @@ def request_token(
         proven.append(offer.key)
         form = {"grant_type": offer.grant.value, **offer.parameters, "resource": resource, "scope": scope}
         stated = {name: value for name, value in form.items() if value is not None}
-        return Outgoing(_FORM, urlencode(stated).encode("ascii"), offer.key)
+        return Outgoing(_FORM, urlencode(stated).encode("ascii"), offer.key, certificate=offer.certificate)
 
     answer = server.ask("POST", server.token_endpoint, make)
     return _issued(answer, proven[-1], scope)

@@ -18,9 +18,10 @@ import urllib3
 from urllib3.connection import HTTPConnection
 
 from authserver._version import __version__
+from authserver.client.certificate_files import CertificateFiles
 from authserver.client.failures import AnswerUnusable, NoAnswer
 from authserver.client.proxy import Proxy, find_proxy
-from authserver.jose.addresses import Location, is_loopback, parse_address
+from authserver.jose.addresses import Location, is_link_local, is_loopback, parse_address
 from authserver.jose.compact import json_object
 from authserver.jose.connection import Deadline, TooMuch, Wire, connect, secure
 from authserver.jose.fetch import Resolver, resolve
@@ -82,19 +83,37 @@ class Http:
         trust: ssl.SSLContext | None = None,
         resolver: Resolver = resolve,
         clock: Callable[[], float] = time.monotonic,
+        link_local: bool = False,
     ) -> None:
-        """``trust`` is the system's unless given. ``clock`` must never be set back; ``deadline`` is in seconds."""
+        """``trust`` is the system's unless given, and then what is shown of this program is set in it, too.
+
+        ``clock`` must never be set back; ``deadline`` is in seconds.
+
+        ``link_local`` lets plain http go to link-local addresses as well, where clouds keep their metadata services.
+        """
         self._seconds = deadline
         self._max_bytes = max_bytes
         self._trust = trust
         self._resolve = resolver
         self._clock = clock
+        self._link_local = link_local
 
-    def send(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        certificate: CertificateFiles | None = None,
+    ) -> Answer:
         """Send one request to an ``https`` address; ``http`` goes to loopback addresses only.
+
+        ``certificate`` is shown to the server where it asks for one.
 
         :raises NoAnswer: there was none in time.
         :raises AnswerUnusable: the address is none to send to, or the answer is not HTTP, or too long.
+        :raises IdentityUnusable: the certificate cannot be shown.
         """
         try:
             location = Location.of(url)
@@ -103,12 +122,20 @@ class Http:
         proxy = find_proxy(location)
         with _explained(location, proxy), contextlib.ExitStack() as sockets:
             connection = HTTPConnection(location.host, location.port)
-            connection.sock = self._connected(location, proxy, sockets)
+            connection.sock = self._connected(location, proxy, sockets, certificate)
             fields = {**_OURS, "Host": location.authority, **(headers or {})}
             connection.request(method, location.target, body, fields, preload_content=False, decode_content=False)
             return self._read(connection.getresponse())
 
-    def _connected(self, location: Location, proxy: Proxy | None, sockets: contextlib.ExitStack) -> "_BoundedSocket":
+    def _connected(
+        self,
+        location: Location,
+        proxy: Proxy | None,
+        sockets: contextlib.ExitStack,
+        certificate: CertificateFiles | None,
+    ) -> "_BoundedSocket":
+        if certificate is not None and location.scheme != "https":
+            raise AnswerUnusable(f"{location.authority} is not asked over TLS, which is how a certificate is shown")
         addresses = self._addresses(location) if proxy is None else self._resolve(proxy.host)
         deadline = Deadline(self._seconds, self._clock)
         sock = sockets.enter_context(connect(addresses, location.port if proxy is None else proxy.port, deadline))
@@ -116,6 +143,8 @@ class Http:
             proxy.tunnel(sock, location, deadline)
         if location.scheme == "https":
             trust = self._trust or ssl.create_default_context()
+            if certificate is not None:
+                certificate.load_into(trust)
             sock = sockets.enter_context(secure(sock, location.host, trust, deadline))
         return _BoundedSocket(sock, deadline, self._max_bytes)
 
@@ -124,9 +153,14 @@ class Http:
             addresses = [location.host]
         else:
             addresses = [text.partition("%")[0] for text in self._resolve(location.host)]
-        if location.scheme == "http" and not all(map(_is_loopback, addresses)):
-            raise AnswerUnusable(f"{location.authority} is not asked without TLS; http is for loopback addresses")
+        if location.scheme == "http" and not all(map(self._is_near, addresses)):
+            near = "loopback and link-local addresses" if self._link_local else "loopback addresses"
+            raise AnswerUnusable(f"{location.authority} is not asked without TLS; http is for {near}")
         return addresses
+
+    def _is_near(self, text: str) -> bool:
+        address = parse_address(text)
+        return address is not None and (is_loopback(address) or (self._link_local and is_link_local(address)))
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> Answer:
         coding = response.headers.get("Content-Encoding", "identity")
@@ -171,11 +205,6 @@ def _explained(location: Location, proxy: Proxy | None) -> Iterator[None]:
         raise AnswerUnusable(f"the answer of {where} is too long") from error
     except (http.client.HTTPException, ValueError) as error:
         raise AnswerUnusable(f"what {where} answers is not HTTP") from error
-
-
-def _is_loopback(text: str) -> bool:
-    address = parse_address(text)
-    return address is not None and is_loopback(address)
 
 
 def _moment(text: str) -> int | None:

@@ -53,6 +53,6 @@ class _Watched:
 
     def offer(self, now: float) -> Offer:
         offer = self._supplier.offer(now)
-        self.shown = hashlib.sha256(repr(sorted(offer.parameters.items())).encode()).digest()
+        self.shown = hashlib.sha256(repr((sorted(offer.parameters.items()), offer.shown)).encode()).digest()
         self._check(self.shown)
         return offer

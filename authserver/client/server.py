@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+from authserver.client.certificate_files import CertificateFiles
 from authserver.client.clock import ServerClock
 from authserver.client.failures import AnswerUnusable, CallRefused, NoAnswer, printable
 from authserver.client.http import Answer, Http
@@ -41,12 +42,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What an attempt sends. ``key`` is the one that the request proves, None where it proves none."""
+    """What an attempt sends. ``key`` is the one that the request proves, None where it proves none.
+
+    ``certificate`` is shown in TLS.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     key: SigningKey | None = None
     claims: Mapping[str, str] = field(default_factory=dict)
+    certificate: CertificateFiles | None = None
 
 
 Make = Callable[[Attempt], Outgoing]
@@ -106,16 +111,28 @@ class AuthorizationServer:
         headers = dict(outgoing.headers)
         if outgoing.key is not None:
             headers[DPOP] = attempt.proof(outgoing.key, **outgoing.claims)
-        return self._http.send(method, url, headers=headers, body=outgoing.body)
+        there = url if outgoing.certificate is None else self._mutual(url)
+        return self._http.send(method, there, headers=headers, body=outgoing.body, certificate=outgoing.certificate)
+
+    def _mutual(self, url: str) -> str:
+        """Where the endpoint at ``url`` asks for client certificates, which may be elsewhere (RFC 8705 section 5)."""
+        metadata = self._known()
+        aliases = metadata.get("mtls_endpoint_aliases")
+        names = [name for name, value in metadata.items() if value == url]
+        found = [aliases[name] for name in names if isinstance(aliases, dict) and name in aliases]
+        return found[0] if found and isinstance(found[0], str) else url
 
     def _endpoint(self, name: str) -> str:
-        # No cached_property: up to Python 3.11 it locks, and a fork would leave the child with a lock nobody opens.
-        if self._metadata is None:
-            self._metadata = self._fetched_metadata()
-        url = self._metadata.get(name)
+        url = self._known().get(name)
         if not isinstance(url, str):
             raise AnswerUnusable(f"the metadata of {self.issuer} has no {name}")
         return url
+
+    def _known(self) -> Mapping[str, Any]:
+        # No cached_property: up to Python 3.11 it locks, and a fork would leave the child with a lock nobody opens.
+        if self._metadata is None:
+            self._metadata = self._fetched_metadata()
+        return self._metadata
 
     def _fetched_metadata(self) -> Mapping[str, Any]:
         answer = self._http.send("GET", oauth_metadata_url(self.issuer))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from authserver.client.certificate_files import CertificateFiles
 from authserver.client.http import DEADLINE
 from authserver.client.server import AuthorizationServer
 from authserver.jose.jwk import SigningKey
@@ -15,12 +16,15 @@ from authserver.oauth import Grant
 class Offer:
     """A grant and its parameters, good for one request. A token that comes of it is bound to ``key``, if there is one.
 
-    ``resource`` and ``scope`` are not among the parameters.
+    ``resource`` and ``scope`` are not among the parameters. ``certificate`` is shown in TLS, and the token bound to it
+    (RFC 8705); ``shown`` tells it apart from the one that was shown before.
     """
 
     grant: Grant
     parameters: Mapping[str, str] = field(repr=False)
     key: SigningKey | None = field(default=None, repr=False)
+    certificate: CertificateFiles | None = None
+    shown: str = ""
 
 
 class Vouching(Protocol):

@@ -15,10 +15,20 @@ from typing import Any, Final, Self
 
 from authserver.jose.jwk import SigningKey, export_public, generate, thumbprint
 from authserver.oauth import ACCESS_TOKEN_TYP, INTROSPECTION_PATH, JWKS_PATH, METADATA_PATH, OPENID_METADATA_PATH
-from authserver.testing.claims import github_claims, kubernetes_claims
+from authserver.testing.claims import (
+    aws_claims,
+    azure_claims,
+    github_claims,
+    gitlab_claims,
+    google_claims,
+    kubernetes_claims,
+    spiffe_claims,
+)
 from authserver.testing.issued import Issued
 from authserver.testing.loopback import Form, Loopback, Page
 from authserver.testing.splice import as_json, splice, without_nones
+
+_BUNDLE_PATH: Final = "/spiffe-bundle.json"
 
 LIFETIME: Final = 600
 """Seconds that a token of this issuer lives, unless ``exp`` is given."""
@@ -70,6 +80,17 @@ class FakeIssuer:
     def jwks(self) -> dict[str, Any]:
         """The key set as it is published (RFC 7517 section 5), whatever the fault switches say."""
         return {"keys": [_public(key) for key in self._published]}
+
+    @property
+    def bundle_url(self) -> str:
+        """Where the bundle is, for a SPIFFE trust domain."""
+        return self.issuer + _BUNDLE_PATH
+
+    @property
+    def bundle(self) -> dict[str, Any]:
+        """The key set as a SPIFFE trust domain publishes it, whatever the fault switches say."""
+        keys = [{**export_public(key.private.public_key(), kid=key.kid), "use": "jwt-svid"} for key in self._published]
+        return {"keys": keys, "spiffe_sequence": len(keys), "spiffe_refresh_hint": 300}
 
     @property
     def key(self) -> SigningKey:
@@ -128,6 +149,29 @@ class FakeIssuer:
     def github_token(self, repository: str, audience: str, **claims: Any) -> str:
         """A token of a GitHub Actions job that runs for a push to ``main`` of ``repository`` (``owner/name``)."""
         return self.token({**github_claims(repository, audience), **claims})
+
+    def gitlab_token(self, project_path: str, audience: str, **claims: Any) -> str:
+        """A token of a GitLab job that runs for a push to ``main`` of a project (``namespace/project``)."""
+        return self.token({**gitlab_claims(project_path, audience), **claims})
+
+    def google_token(self, email: str, audience: str, **claims: Any) -> str:
+        """A token of a virtual machine of Google's, in full format, that runs as the service account ``email``."""
+        return self.token({**google_claims(email, audience), **claims})
+
+    def azure_token(self, tenant_id: str, identity: str, audience: str, **claims: Any) -> str:
+        """A token of the managed identity of this name, as Entra ID makes it for an application.
+
+        ``authserver`` takes it from an issuer whose ``path`` is ``/<tenant_id>/v2.0``.
+        """
+        return self.token({**azure_claims(tenant_id, identity, audience), **claims})
+
+    def spiffe_token(self, spiffe_id: str, audience: str, **claims: Any) -> str:
+        """A JWT-SVID of the workload with this SPIFFE ID, as SPIRE makes it: without ``iss`` and ``jti``."""
+        return self.token({**spiffe_claims(spiffe_id, audience), "iss": None, "jti": None, **claims})
+
+    def aws_token(self, arn: str, audience: str, **claims: Any) -> str:
+        """A token of the principal with this ARN, as STS of AWS makes it (``GetWebIdentityToken``)."""
+        return self.token({**aws_claims(arn, audience), **claims})
 
     def access_token(self, audience: str, scope: str | None = None, *, expired: bool = False, **claims: Any) -> str:
         """An access token in the profile of RFC 9068, for the tests of a resource server.
@@ -191,6 +235,8 @@ class FakeIssuer:
     def _page(self, path: str) -> Page | None:
         if path == self._path + JWKS_PATH:
             return Page("application/jwk-set+json", self._document or as_json(self.jwks))
+        if path == self._path + _BUNDLE_PATH:
+            return Page("application/json", self._document or as_json(self.bundle))
         if path in (METADATA_PATH + self._path, self._path + OPENID_METADATA_PATH):
             return Page("application/json", as_json(self._metadata()))
         return None

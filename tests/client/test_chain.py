@@ -16,7 +16,20 @@ from tests import leaks
 from tests.client.fake import FakeServer
 from tests.client.identities import NOW, asked_of_the_system, identity, surroundings
 
-ORDER = ["environment", "kubernetes", "github", "gitlab", "device", "az", "gcloud"]
+ORDER = [
+    "environment",
+    "kubernetes",
+    "github",
+    "gitlab",
+    "aws",
+    "azure",
+    "google",
+    "spiffe",
+    "x509",
+    "device",
+    "az",
+    "gcloud",
+]
 
 VALUE = {"AUTHSERVER_IDENTITY_TOKEN": identity()}
 GITHUB = {
@@ -24,6 +37,8 @@ GITHUB = {
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "a-token-of-the-runner",
 }
 GITLAB = {"GITLAB_CI": "true", "AUTHSERVER_ID_TOKEN": identity()}
+AZURE = {"IDENTITY_ENDPOINT": "http://127.0.0.1/msi/token", "IDENTITY_HEADER": "a-secret-of-the-host"}
+GOOGLE = {"K_SERVICE": "thumbnailer"}
 AZ = {"AUTHSERVER_DEVELOPER_TOOL": "az", "AUTHSERVER_ENVIRONMENT": "development"}
 GCLOUD = {**AZ, "AUTHSERVER_DEVELOPER_TOOL": "gcloud"}
 
@@ -67,7 +82,15 @@ def test_the_table_and_what_is_listed_are_the_same(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("environ", "name"),
-    [(VALUE, "environment"), (GITHUB, "github"), (GITLAB, "gitlab"), (AZ, "az"), (GCLOUD, "gcloud")],
+    [
+        (VALUE, "environment"),
+        (GITHUB, "github"),
+        (GITLAB, "gitlab"),
+        (AZURE, "azure"),
+        (GOOGLE, "google"),
+        (AZ, "az"),
+        (GCLOUD, "gcloud"),
+    ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_marker_decides_and_nothing_is_asked_to_find_it(environ: Mapping[str, str], name: str, home: Path) -> None:
@@ -77,8 +100,8 @@ def test_a_marker_decides_and_nothing_is_asked_to_find_it(environ: Mapping[str, 
 
 
 def test_the_first_of_several_markers_decides(home: Path) -> None:
-    everything = {**AZ, **GITLAB, **GITHUB, **VALUE}
-    for taken in (VALUE, GITHUB, GITLAB):
+    everything = {**AZ, **GOOGLE, **AZURE, **GITLAB, **GITHUB, **VALUE}
+    for taken in (VALUE, GITHUB, GITLAB, AZURE, GOOGLE):
         here = surroundings(home, everything)
         used = find(here)
         assert states(here)[used.name] is State.USED
@@ -164,7 +187,8 @@ def test_a_tool_that_is_unknown_is_no_identity(home: Path) -> None:
 
 def test_no_secret_is_in_what_is_listed(home: Path) -> None:
     token = leaks.handled(GITHUB["ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
-    for environ in ({**VALUE, **GITHUB}, GITHUB, GITLAB, {**GITHUB, "ACTIONS_ID_TOKEN_REQUEST_URL": ""}):
+    leaks.handled(AZURE["IDENTITY_HEADER"])
+    for environ in ({**VALUE, **GITHUB}, GITHUB, GITLAB, AZURE, {**GITHUB, "ACTIONS_ID_TOKEN_REQUEST_URL": ""}):
         here = surroundings(home, environ)
         listed = repr(explain(here)) + repr(here)
         assert token not in listed

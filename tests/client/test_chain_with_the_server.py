@@ -14,7 +14,9 @@ from flask import Flask
 from authserver.cli.commands import authserver
 from authserver.resource.flask import ResourceServer
 from authserver.testing import FakeIssuer
+from authserver.testing.claims import azure_claims, gitlab_claims, google_claims
 from tests import leaks, oracle
+from tests.client.metadata import MetadataService, Said
 from tests.client.runner import Runner
 from tests.devices import PHONES
 from tests.house.tree import ROOT
@@ -23,7 +25,55 @@ from tests.served import AUDIENCE, IMAGES, Server, ask, serving
 
 pytestmark = pytest.mark.slow
 
+ASKED = ("token", "--resource", IMAGES, "--scope", "images:read")
 GITHUB = "https://github.auth.example.com"
+TENANT = "9bc0d1aa-0000-4000-8000-000000000001"
+EMAIL = "thumbnailer@media.iam.gserviceaccount.com"
+AZURE, GOOGLE, GITLAB = f"https://sts.windows.net/{TENANT}/", "https://accounts.google.com", "https://gitlab.com"
+PLATFORMS = """
+[sources.azure]
+type = "azure"
+issuer = "{azure}"
+audience = "https://auth.example.com"
+jwks = {{ url = "{keys}" }}
+algorithms = ["ES256"]
+
+[sources.google]
+type = "google"
+audience = "https://auth.example.com"
+jwks = {{ url = "{keys}" }}
+algorithms = ["ES256"]
+
+[sources.gitlab]
+type = "gitlab"
+audience = "https://auth.example.com"
+jwks = {{ url = "{keys}" }}
+algorithms = ["ES256"]
+
+[[allow]]
+name = "an-azure-identity"
+source = "azure"
+match = {{ object_id = "{object_id}" }}
+resource = "https://images.example.com"
+scope = ["images:read"]
+
+[[allow]]
+name = "a-google-account"
+source = "google"
+match = {{ subject = "{subject}" }}
+resource = "https://images.example.com"
+scope = ["images:read"]
+
+[[allow]]
+name = "a-gitlab-project"
+source = "gitlab"
+match = {{ project_id = "{project_id}", ref_protected = true }}
+resource = "https://images.example.com"
+scope = ["images:read"]
+"""
+OBJECT_ID = azure_claims(TENANT, "thumbnailer", AUDIENCE)["oid"]
+SUBJECT = google_claims(EMAIL, AUDIENCE)["sub"]
+PROJECT_ID = gitlab_claims("media/tools", AUDIENCE)["project_id"]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +84,9 @@ def cluster() -> Iterator[FakeIssuer]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, cluster: FakeIssuer) -> Iterator[Server]:
-    more = PHONES.format(phones="max_per_owner = 5")
+    pinned = {"object_id": OBJECT_ID, "subject": SUBJECT, "project_id": PROJECT_ID}
+    platforms = PLATFORMS.format(keys=cluster.jwks_url, azure=AZURE, **pinned)
+    more = PHONES.format(phones="max_per_owner = 5") + platforms
     with serving(tmp_path_factory.mktemp("server"), cluster=cluster.issuer, more=more) as server:
         yield server
 
@@ -87,6 +139,32 @@ def test_a_job_of_github_gets_a_token_for_the_audience_of_its_source(
         done = run({**environ, **runner.environ}, *asked, "--audience", GITHUB)
         assert caller(served, done).startswith("github:repo:")
         assert run({**environ, **runner.environ}, *asked).returncode == 1
+
+
+def test_a_container_at_google_gets_a_token(served: Server, cluster: FakeIssuer, environ: dict[str, str]) -> None:
+    token = leaks.handled(cluster.google_token(EMAIL, AUDIENCE, iss=GOOGLE))
+    with MetadataService() as service:
+        service.said = Said(token.encode(), headers={"Metadata-Flavor": "Google"})
+        mine = {**environ, "K_SERVICE": "thumbnailer", "GCE_METADATA_HOST": service.host}
+        done = run(mine, *ASKED, "--issuer", served.url, "--audience", AUDIENCE)
+        assert service.asked[0].query["audience"] == AUDIENCE
+    assert caller(served, done) == f"google:{SUBJECT}"
+
+
+def test_a_container_at_azure_gets_a_token(served: Server, cluster: FakeIssuer, environ: dict[str, str]) -> None:
+    token = leaks.handled(cluster.azure_token(TENANT, "thumbnailer", AUDIENCE, iss=AZURE))
+    with MetadataService() as service:
+        service.said = Said(json.dumps({"access_token": token}).encode())
+        mine = {**environ, "IDENTITY_ENDPOINT": f"http://{service.host}/msi/token", "IDENTITY_HEADER": "a-secret"}
+        done = run(mine, *ASKED, "--issuer", served.url, "--audience", AUDIENCE)
+    assert caller(served, done) == f"azure:{OBJECT_ID}"
+
+
+def test_a_job_of_gitlab_gets_a_token(served: Server, cluster: FakeIssuer, environ: dict[str, str]) -> None:
+    token = leaks.handled(cluster.gitlab_token("media/tools", AUDIENCE, iss=GITLAB))
+    mine = {**environ, "GITLAB_CI": "true", "CI": "true", "K_SERVICE": "runner", "AUTHSERVER_ID_TOKEN": token}
+    done = run(mine, *ASKED, "--issuer", served.url)
+    assert caller(served, done) == f"gitlab:project_id:{PROJECT_ID}:ref_type:branch:ref:main"
 
 
 CALLS = """

@@ -58,7 +58,7 @@ def test_tls_is_believed_from_a_trusted_authority_for_that_name_only(
 def test_plain_http_goes_to_this_machine_only() -> None:
     with responding(sending(answer({}))) as url:
         assert Http().send("GET", url.replace("127.0.0.1", "localhost")).status == 200
-    for resolved in (["192.0.2.1"], ["127.0.0.1", "192.0.2.1"], ["not an address"]):
+    for resolved in (["192.0.2.1"], ["127.0.0.1", "192.0.2.1"], ["not an address"], ["169.254.169.254"]):
         with pytest.raises(AnswerUnusable, match="not asked without TLS"):
             Http(resolver=lambda _, found=resolved: found).send("GET", "http://auth.example.com/")  # type: ignore[misc]
     with pytest.raises(AnswerUnusable, match="not asked without TLS"):

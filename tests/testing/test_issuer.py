@@ -9,7 +9,7 @@ import pytest
 import urllib3
 
 from authserver.testing import FakeIssuer, FrozenClock
-from authserver.testing.claims import github_claims
+from authserver.testing.claims import azure_claims, github_claims, gitlab_claims, google_claims
 from tests import oracle
 
 AUDIENCE = "https://auth.example.com"
@@ -92,6 +92,56 @@ def test_a_github_token_says_which_repository_it_is(issuer: FakeIssuer) -> None:
 def test_a_repository_has_an_owner_and_a_name(issuer: FakeIssuer, repository: str) -> None:
     with pytest.raises(ValueError, match="owner/name"):
         issuer.github_token(repository, AUDIENCE)
+
+
+def test_a_gitlab_token_says_which_project_it_is(issuer: FakeIssuer) -> None:
+    _, claims = oracle.read(issuer.gitlab_token("media/tools/web", AUDIENCE, environment="prod"), issuer.jwks)
+    assert claims["sub"] == "project_path:media/tools/web:ref_type:branch:ref:main"
+    assert (claims["namespace_path"], claims["environment"]) == ("media/tools", "prod")
+    again = gitlab_claims("media/tools/other", AUDIENCE)
+    assert claims["namespace_id"] == again["namespace_id"]
+    assert claims["project_id"] != again["project_id"]
+
+
+def test_a_google_token_says_which_account_it_is_in_numbers_of_the_usual_length(issuer: FakeIssuer) -> None:
+    _, claims = oracle.read(issuer.google_token("web@media.iam.gserviceaccount.com", AUDIENCE), issuer.jwks)
+    assert (len(claims["sub"]), claims["azp"], claims["email_verified"]) == (21, claims["sub"], True)
+    machine = claims["google"]["compute_engine"]
+    assert (machine["project_id"], len(machine["instance_id"]), len(str(machine["project_number"]))) == (
+        "media",
+        19,
+        12,
+    )
+    assert google_claims("other@media.iam.gserviceaccount.com", AUDIENCE)["sub"] != claims["sub"]
+
+
+def test_an_azure_token_says_which_identity_of_which_tenant_it_is(issuer: FakeIssuer) -> None:
+    _, claims = oracle.read(issuer.azure_token("a-tenant", "web", AUDIENCE), issuer.jwks)
+    assert (claims["tid"], claims["sub"]) == ("a-tenant", claims["oid"])
+    assert claims["xms_mirid"].endswith("/Microsoft.ManagedIdentity/userAssignedIdentities/web")
+    assert azure_claims("another-tenant", "web", AUDIENCE)["oid"] != claims["oid"]
+
+
+def test_a_jwt_svid_names_a_workload_and_its_key_is_in_the_bundle(issuer: FakeIssuer) -> None:
+    token = issuer.spiffe_token("spiffe://example.org/web", AUDIENCE)
+    keys = [{**key, "use": "sig"} for key in issuer.bundle["keys"]]
+    _, claims = oracle.read(token, {"keys": keys})
+    assert (claims["sub"], claims["aud"]) == ("spiffe://example.org/web", [AUDIENCE])
+    assert not {"iss", "jti"} & claims.keys()
+    published = urllib3.request("GET", issuer.bundle_url).json()
+    assert published == issuer.bundle
+    assert {key["use"] for key in published["keys"]} == {"jwt-svid"}
+
+
+def test_a_name_that_is_none_of_the_platform_is_a_mistake(issuer: FakeIssuer) -> None:
+    with pytest.raises(ValueError, match="spiffe://"):
+        issuer.spiffe_token("example.org/web", AUDIENCE)
+    for path in ("media", "media/", "/web", ""):
+        with pytest.raises(ValueError, match="namespace/project"):
+            issuer.gitlab_token(path, AUDIENCE)
+    for email in ("web", "web@", "@media", ""):
+        with pytest.raises(ValueError, match="address"):
+            issuer.google_token(email, AUDIENCE)
 
 
 def test_after_a_rotation_the_new_key_signs_and_the_old_one_is_still_published(issuer: FakeIssuer) -> None:

@@ -3,15 +3,14 @@
 https://docs.github.com/en/actions/reference/security/oidc#methods-for-requesting-the-oidc-token
 """
 
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-from authserver.client.failures import AnswerUnusable, IdentityUnusable, NoAnswer
-from authserver.client.http import Answer, Http
+from authserver.client.failures import AnswerUnusable, IdentityUnusable
+from authserver.client.http import Http
 from authserver.client.identity_token import IdentityTokenSupplier, usable
+from authserver.client.platform import accepted, require_address
 from authserver.client.supplier import Surroundings
-from authserver.jose.addresses import Location
 from authserver.oauth import BEARER
 
 URL: Final = "ACTIONS_ID_TOKEN_REQUEST_URL"
@@ -49,9 +48,7 @@ class GitHubSupplier(IdentityTokenSupplier):
         """See :class:`authserver.client.identity_token.IdentityTokenSupplier`."""
         url, headers = self._request()
         answer = self._http.send("GET", url, headers=headers)
-        if answer.status != HTTPStatus.OK:
-            raise _failure(answer)
-        token = answer.json.get("value")
+        token = accepted(answer, "GitHub", f"{_PERMISSION}; it ends with the job").json.get("value")
         if not isinstance(token, str):
             raise AnswerUnusable("the answer to the request for an ID token of GitHub holds none")
         return usable(token, "GitHub's answer", now)
@@ -61,19 +58,9 @@ class GitHubSupplier(IdentityTokenSupplier):
         if not self._url or not self._token:
             missing = TOKEN if self._url else URL
             raise IdentityUnusable(f"{missing} is empty or not set. {_PERMISSION}, or unset {URL} and {TOKEN}")
-        try:
-            location = Location.of(self._url)
-        except ValueError:
-            raise IdentityUnusable(f"{URL} is not an address that requests are sent to") from None
+        require_address(self._url, URL)
         if not self._token.isascii() or not self._token.isprintable():
             raise IdentityUnusable(f"{TOKEN} has characters that no token has")
-        joint = "&" if "?" in location.target else "?"
+        joint = "&" if "?" in self._url else "?"
         url = f"{self._url}{joint}audience={quote(self._audience, safe='')}"
         return url, {"Authorization": f"{BEARER} {self._token}"}
-
-
-def _failure(answer: Answer) -> NoAnswer | IdentityUnusable:
-    status = f"HTTP status {answer.status}"
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return NoAnswer(f"GitHub cannot make ID tokens for now ({status})", retry_after=answer.retry_after)
-    return IdentityUnusable(f"GitHub refuses the job an ID token ({status}). {_PERMISSION}; it ends with the job")
