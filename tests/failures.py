@@ -1,7 +1,7 @@
 """A token request for every reason that one can be refused or put off for.
 
-They are for the configuration of :mod:`tests.served` with the loopback as a trusted proxy, and ``UNREACHABLE`` and
-``DEVICES`` added.
+They are for the configuration of :mod:`tests.served` with the loopback as a trusted proxy, and ``UNREACHABLE``,
+``DEVICES`` and the trust domain of :mod:`tests.mesh` added.
 """
 
 import time
@@ -151,6 +151,7 @@ def failures(cluster: FakeIssuer, identity: str, devices: Devices) -> dict[Reaso
         **_of_the_target(identity),
         **_of_the_token(cluster),
         **_of_its_claims(cluster),
+        **_of_the_mesh(cluster),
         **_of_the_rules(cluster, identity),
         **_of_the_proof(identity, devices),
         **_of_the_device(devices),
@@ -234,6 +235,14 @@ def _of_its_claims(cluster: FakeIssuer) -> dict[Reason, Asked]:
         Reason.ACTOR_NOT_ALLOWED: kubernetes(may_act={"sub": "x"}),
         Reason.LEGACY_SERVICE_ACCOUNT_TOKEN: _bearer(cluster.identity_token(AUDIENCE)),
         Reason.SUBJECT_MISMATCH: _bearer(cluster.github_token("a/b", GITHUB, sub="repo:c/d:ref:refs/heads/main")),
+    }
+
+
+def _of_the_mesh(cluster: FakeIssuer) -> dict[Reason, Asked]:
+    elsewhere = cluster.spiffe_token("spiffe://other.example/a", AUDIENCE, iss="spiffe://example.org")
+    return {
+        Reason.SPIFFE_ID_MALFORMED: _bearer(cluster.spiffe_token("spiffe://example.org/a//b", AUDIENCE)),
+        Reason.TRUST_DOMAIN_WRONG: _bearer(elsewhere),
     }
 
 

@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, KeyParameters, KeySet, OKPKey, RSAKey
 
 from tests import leaks
 
-ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]
+ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 
 Key = RSAKey | ECKey | OKPKey

@@ -41,6 +41,14 @@ VIOLATIONS: Final[Mapping[str, tuple[str, Files]]] = {
         "resource servers, clients and tests need no server",
         {"client/intruder.py": "import pydantic"},
     ),
+    "a SPIFFE agent's client for everybody": (
+        "only its supplier speaks to a SPIFFE agent",
+        {"identity/intruder.py": "import spiffe"},
+    ),
+    "gRPC for everybody": (
+        "only its supplier speaks to a SPIFFE agent",
+        {"client/intruder.py": "import grpc"},
+    ),
     "the Flask adapter for everybody": (
         "only hosting uses the Flask adapter",
         {"resource/intruder.py": "import authserver.resource.flask"},
