@@ -45,15 +45,20 @@ class Issuance:
         decision.authorization = self.policy.authorize(decision.subject, decision.resource, request.scope)
         proven = self._sender(request, decision.subject, decision.resource)
         self.keys.check(decision.authorization)
-        self.identity.spend(decision.subject, self._clock())
-        if proven is not None:
-            self.possession.spend(proven, self._clock())
+        self._spend(decision.subject, proven)
         decision.token = self.keys.mint(decision.authorization, _confirmation(proven, decision.subject))
         return decision.token
 
     def nonce(self) -> str:
         """A nonce for the next proof of a caller (RFC 9449 section 8.2)."""
         return self.possession.nonce(self._clock())
+
+    def _spend(self, subject: Subject, proven: Proven | None) -> None:
+        """Use up what may be used only once, in one step at the store."""
+        if proven is None:
+            self.identity.spend(subject, self._clock())
+        else:
+            self.possession.spend(proven, self._clock(), subject=subject)
 
     def _sender(self, request: TokenRequest, subject: Subject, resource: Resource) -> Proven | None:
         """What the caller proves to have; a device must prove its own key, and who calls such a resource some key.

@@ -36,6 +36,19 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """Something of a source that may be used only once, until ``expires_at``, in seconds since the epoch.
+
+    What stands before a full stop in ``token_id``, if there is one, says whose it is. Uses by the same holder can be
+    remembered together in one step, wherever they are remembered.
+    """
+
+    source: str
+    token_id: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A caller whose credential was verified.
 
@@ -63,6 +76,14 @@ class Subject:
     def sub(self) -> str:
         """The ``sub`` claim. The source's name has no colon, so no two sources can produce the same one."""
         return self.owner_sub or f"{self.source}:{self.subject}"
+
+    @property
+    def use(self) -> Use | None:
+        """What is used up when the credential is; None if it may be used again."""
+        if self.single_use_until is None:
+            return None
+        holder = "" if self.key_thumbprint is None else f"{self.key_thumbprint}."
+        return Use(self.source, holder + self.credential_id, self.single_use_until)
 
     @property
     def client_id(self) -> str:

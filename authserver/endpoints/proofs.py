@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from authserver.endpoints import respond
 from authserver.endpoints.http import Request, Response
 from authserver.identity.possession import Possession, Proven
+from authserver.model import Subject
 
 
 class Proofs:
@@ -34,13 +35,14 @@ class Proofs:
             proofs, method=request.method, url=self._base + path, now=self._clock(), nonce_required=nonce_required
         )
 
-    def spend(self, proven: Proven) -> None:
-        """Use up a proof, when nothing else is left to be refused.
+    def spend(self, proven: Proven, *, subject: Subject | None = None) -> None:
+        """Use up a proof, when nothing else is left to be refused, and with it a single-use credential of ``subject``.
 
+        :raises CredentialRejected: ``used_twice``.
         :raises ProofRejected: ``proof_replayed``.
         :raises Unavailable: ``store_unavailable``.
         """
-        self._possession.spend(proven, self._clock())
+        self._possession.spend(proven, self._clock(), subject=subject)
 
     def with_nonce(self, request: Request, response: Response) -> Response:
         """The answer to a request, with a nonce for the next proof if there was one in it (RFC 9449 section 8.2)."""

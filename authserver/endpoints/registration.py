@@ -94,9 +94,7 @@ class RegistrationEndpoint:
             check_token(proven.proof, unverified_token)  # it says what the proof is for, and with that scheme it must
         candidate, subject = self._candidate(unverified_token, metadata, event)
         event.candidate(candidate.device)
-        self._proofs.spend(proven)
-        if subject is not None:
-            self._identity.spend(subject, self._clock())
+        self._proofs.spend(proven, subject=subject)
         device = self._enrollment.complete(candidate)
         event.device(device)
         return device

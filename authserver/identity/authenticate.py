@@ -9,6 +9,7 @@ from authserver.identity.certificate_source import CertificateCallers
 from authserver.identity.devices import DeviceCallers
 from authserver.identity.source import Source
 from authserver.identity.spiffe_id import SCHEME
+from authserver.identity.using import still_usable
 from authserver.jose.compact import UnverifiedToken, parse
 from authserver.jose.verify import sole_audience
 from authserver.model import Credential, Subject
@@ -59,12 +60,9 @@ class Identity:
         :raises CredentialRejected: ``used_twice``, or ``expired``: it was still good when it was verified.
         :raises Unavailable: what was used cannot be remembered at the moment.
         """
-        until = subject.single_use_until
-        if until is None:
-            return
-        if now >= until:  # nothing is remembered that is over, so a second use would not be noticed
-            raise CredentialRejected(Reason.EXPIRED, exp=until, now=now, skew=0)
-        self._replay.use_once(subject.source, subject.credential_id, expires_at=until, now=now)
+        use = still_usable(subject, now)
+        if use is not None and self._replay.use_together([use], now) is not None:
+            raise CredentialRejected(Reason.USED_TWICE)
 
     def _subject(self, credential: Credential, now: float) -> Subject:
         if credential.certificate is not None:

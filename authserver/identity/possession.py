@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from authserver.errors import CredentialRejected, ProofRejected, Reason
+from authserver.errors import CredentialRejected, NonceWanted, ProofRejected, Reason
+from authserver.identity.using import still_usable
 from authserver.jose.dpop import Proof, read_proof, sole_proof
 from authserver.jose.freshness import Freshness
 from authserver.jose.nonce import Nonces
+from authserver.model import Subject, Use
 from authserver.store.ports import ReplayStore
 
 _REPLAYS: Final = "DPoP"
@@ -47,13 +49,23 @@ class Possession:
         proof = read_proof(sole_proof(proofs), method=method, url=url)
         return Proven(proof, self._freshness.until(proof, now, nonce_required=nonce_required))
 
-    def spend(self, proven: Proven, now: float) -> None:
-        """Use up a proof (RFC 9449 section 11.1).
+    def spend(self, proven: Proven, now: float, *, subject: Subject | None = None) -> None:
+        """Use up a proof (RFC 9449 section 11.1), and with it the credential of ``subject`` if that is single-use.
 
+        Both are used up or neither: a proof that was used before costs nobody the credential that came with it.
+
+        :raises CredentialRejected: ``used_twice``, the credential was; or ``expired``, it is over by now.
+        :raises NonceWanted: the proof is over by now. Nothing is remembered that is, so a replay would not be noticed.
         :raises ProofRejected: ``proof_replayed``.
         :raises Unavailable: what was used cannot be remembered at the moment.
         """
-        try:
-            self._replay.use_once(_REPLAYS, proven.proof.use_id, expires_at=proven.until, now=now)
-        except CredentialRejected as error:
-            raise ProofRejected(Reason.PROOF_REPLAYED) from error
+        proof = Use(_REPLAYS, f"{proven.proof.thumbprint}.{proven.proof.use_id}", proven.until)
+        credential = None if subject is None else still_usable(subject, now)
+        if now >= proven.until:
+            reason = Reason.PROOF_TIME_WRONG if proven.proof.nonce is None else Reason.NONCE_WRONG
+            raise NonceWanted(reason, nonce=self.nonce(now))
+        used = self._replay.use_together([proof] if credential is None else [credential, proof], now)
+        if used is proof:
+            raise ProofRejected(Reason.PROOF_REPLAYED)
+        if used is not None:
+            raise CredentialRejected(Reason.USED_TWICE)

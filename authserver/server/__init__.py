@@ -1,4 +1,4 @@
-"""The composition root: puts the rooms together for one process, and is the only place that picks a store."""
+"""The composition root: puts the rooms together for one process; ``stores.py`` beside it alone picks a store."""
 
 import logging
 import time
@@ -39,11 +39,10 @@ from authserver.server.certificates import build_certificate_sources
 from authserver.server.devices import device_routes
 from authserver.server.key_sets import key_fetch, open_key_sets, read_keys
 from authserver.server.signed_requests import forward_to_sts
+from authserver.server.stores import begin_store, has_store, open_onlooker, open_store
 from authserver.settings import Settings
 from authserver.store.health import StoreHealth
-from authserver.store.onlooker import SqliteOnlooker
-from authserver.store.ports import Onlooker, ReplayStore, RingStore
-from authserver.store.sqlite import SqliteStore
+from authserver.store.ports import ReplayStore, RingStore, Store
 from authserver.telemetry import audit_writer
 from authserver.telemetry.observer import Telemetry
 
@@ -55,6 +54,7 @@ Clock = Callable[[], float]
 __all__ = [
     "Service",
     "build",
+    "has_store",
     "key_fetch",
     "load_master_keys",
     "open_key_sets",
@@ -76,7 +76,7 @@ class Service:
     routes: tuple[Route, ...]
     housekeeping: tuple[Housekeeping, ...]
     ring: KeyRing
-    store: SqliteStore
+    store: Store
     proxies: TrustedProxies
     telemetry: Telemetry
     certificate_sources: tuple[CertificateSource, ...]
@@ -102,9 +102,9 @@ def prepare(settings: Settings, *, clock: Clock = time.time) -> MasterKeys:
     :raises ConfigurationError: the master key is missing or wrong, or the store is of a newer release.
     :raises Unavailable: the store cannot be used.
     """
-    store = SqliteStore(settings.store_path)
+    store, is_new = begin_store(settings)
     try:
-        master_keys = load_master_keys(settings, create=store.is_empty())
+        master_keys = load_master_keys(settings, create=is_new)
         KeyRing(store, plan(settings), settings.server.issuer, master_keys, clock).refresh()
     finally:
         store.close()
@@ -160,16 +160,6 @@ def build(
         telemetry=telemetry,
         certificate_sources=certificates,
     )
-
-
-def open_onlooker(settings: Settings) -> Onlooker:
-    """What the store remembers, for who must change nothing in it."""
-    return SqliteOnlooker(settings.store_path)
-
-
-def open_store(settings: Settings) -> SqliteStore:
-    """The store that the configuration names. It is never begun here, and not touched before it is needed."""
-    return SqliteStore(settings.store_path, create=False)
 
 
 def open_ring(

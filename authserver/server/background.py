@@ -13,7 +13,7 @@ from authserver.keys.rotate import KeyRing
 from authserver.keys.schedule import Plan
 from authserver.settings import Settings
 from authserver.store.health import StoreHealth
-from authserver.store.sqlite import SqliteStore
+from authserver.store.ports import Store
 from authserver.telemetry.observer import Telemetry
 
 CHECK_EVERY: Final = 2.0
@@ -26,7 +26,7 @@ SWEEP_EVERY: Final = 60.0
 def housekeeping(
     plan: Plan,
     ring: KeyRing,
-    store: SqliteStore,
+    store: Store,
     health: StoreHealth,
     key_sets: Sequence[RemoteKeys[KnownKeys]],
     telemetry: Telemetry,

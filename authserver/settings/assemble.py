@@ -62,8 +62,13 @@ class Settings:
 
     @property
     def store_path(self) -> Path:
-        """Where the SQLite store is, absolute."""
+        """Where the SQLite store is, absolute. A store of another kind is at no path."""
         return self.base / self.store.url.removeprefix("sqlite:")
+
+    @property
+    def store_prefix(self) -> str:
+        """What every key at a Redis store begins with."""
+        return self.store.key_prefix or self.server.environment
 
     @property
     def master_key(self) -> SecretReference:

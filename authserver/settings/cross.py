@@ -13,6 +13,7 @@ from authserver.settings import builtin
 from authserver.settings.gather import Draft, Mention
 from authserver.settings.report import Report, shown
 from authserver.settings.urls import refuse_plain_http
+from authserver.store.redis_address import is_redis, read_address
 from authserver.table import spelled
 
 
@@ -27,6 +28,20 @@ def check_addresses(draft: Draft, report: Report) -> None:
             "is the public address of the server",
             "Choose another port: metrics are never served on the public address.",
         )
+
+
+def check_store(draft: Draft, report: Report) -> None:
+    """Who sets files for TLS speaks TLS, and a private key has its certificate."""
+    store = draft.store
+    if store is None or not is_redis(store.url):
+        return
+    files = {"ca_file": store.ca_file, "certificate_file": store.certificate_file, "key_file": store.key_file}
+    for name in (name for name, file in files.items() if file and not read_address(store.url).tls):
+        remedy = 'Write "rediss" instead of "redis" in store.url, or remove this.'
+        report.add(draft.place.at("store", name), "means nothing to a store that is reached without TLS", remedy)
+    if store.key_file and not store.certificate_file:
+        remedy = "Set store.certificate_file to the file with its certificate."
+        report.add(draft.place.at("store", "key_file"), "is the key of no certificate", remedy)
 
 
 def check_resources(draft: Draft, report: Report) -> None:
@@ -124,6 +139,7 @@ def check_enrollment(draft: Draft, report: Report) -> None:
 
 CHECKS: Final = (
     check_addresses,
+    check_store,
     check_resources,
     check_sources,
     check_signed_requests,

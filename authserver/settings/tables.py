@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 from authserver.oauth import LONGEST_LIFETIME
 from authserver.policy.rules import ScopeTokens, SomeScopeTokens, TokenLifetime
 from authserver.policy.target import is_absolute_uri
+from authserver.settings.store import StoreTable as StoreTable
 from authserver.settings.urls import bind_address, network, own_issuer, web_origin
 from authserver.table import IN_SECONDS, Duration, Keywords, Mistake, SecretReference, Strings, Table, different, within
 
@@ -20,10 +21,6 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 NAME_REMEDY: Final = "Use lower-case letters, digits and hyphens, and begin with a letter or a digit."
 
 _LONGEST_SKEW: Final = 60
-_REDIS: Final = ("redis:", "rediss:", "redis+sentinel:", "redis+cluster:")
-_WRITE_STORE: Final = (
-    'Write sqlite: and a path, such as "sqlite:authserver.db" or "sqlite:/var/lib/authserver/store.db".'
-)
 _WRITE_RATE: Final = 'Write a number and a unit of time, such as "60/minute", or "off".'
 
 
@@ -41,15 +38,6 @@ def _some_workers(count: int) -> int:
     if count < 1:
         raise Mistake("must be at least 1", "Leave it out for one worker process per core.")
     return count
-
-
-def _store_url(url: str) -> str:
-    if url.startswith(_REDIS):
-        raise Mistake("names a Redis store, which this version does not have yet", _WRITE_STORE)
-    path = url.removeprefix("sqlite:")
-    if path == url or not path or path.startswith(("//", ":")) or not path.isprintable():
-        raise Mistake("does not name a store", _WRITE_STORE)
-    return url
 
 
 def _rate(rate: str) -> str:
@@ -132,13 +120,6 @@ class ServerTable(Table):
     """The origins of browser pages that may call `/token`, `/revoke`, `/register` and `/devices`, and read metadata."""
     insecure_allow_http: bool = False
     """For a development machine: the issuer, the addresses of sources and origins may be http, on loopback only."""
-
-
-class StoreTable(Table):
-    """``[store]``: where the key ring and what was used once are remembered."""
-
-    url: Annotated[str, AfterValidator(_store_url)] = "sqlite:authserver.db"
-    """`sqlite:` and a path, which serves one host with several processes."""
 
 
 class KeysTable(Table):

@@ -1,12 +1,12 @@
 """A look into the embedded store, which changes nothing that is kept in it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from authserver.errors import CredentialRejected, Reason, Unavailable
-from authserver.model import Device
+from authserver.model import Device, Use
 from authserver.store import sqlite_devices
 
 
@@ -23,9 +23,14 @@ class SqliteOnlooker:
 
     def use_once(self, source: str, token_id: str, *, expires_at: float, now: float) -> None:
         """See :class:`~authserver.store.ports.ReplayStore`."""
-        del expires_at
-        if self._path.exists() and self._used(source, token_id, now):
+        if self.use_together([Use(source, token_id, expires_at)], now) is not None:
             raise CredentialRejected(Reason.USED_TWICE)
+
+    def use_together(self, uses: Sequence[Use], now: float) -> Use | None:
+        """See :class:`~authserver.store.ports.ReplayStore`."""
+        if not self._path.exists():
+            return None
+        return next((use for use in uses if self._used(use.source, use.token_id, now)), None)
 
     def read_device(self, client_id: str) -> Device | None:
         """See :class:`~authserver.store.ports.DeviceReader`."""

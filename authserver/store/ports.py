@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from authserver.model import Device, Invitation
+from authserver.model import Device, Invitation, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,14 @@ class ReplayStore(Protocol):
         Exactly one of any number of simultaneous callers, on any number of nodes, succeeds.
 
         :raises CredentialRejected: ``used_twice``.
+        """
+        ...  # a protocol has no body
+
+    def use_together(self, uses: Sequence[Use], now: float) -> Use | None:
+        """Remember that all of these have been used; if one was before, remember none of them, and say which.
+
+        None says that all are remembered. Exactly one of any number of simultaneous callers with anything in common,
+        on any number of nodes, succeeds, and perhaps none.
         """
         ...  # a protocol has no body
 

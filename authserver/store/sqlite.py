@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from authserver.errors import ConfigurationError, Conflict, CredentialRejected, Problem, Reason, Unavailable
-from authserver.model import Device, Invitation
+from authserver.model import Device, Invitation, Use
 from authserver.store import sqlite_devices, sqlite_schema
 from authserver.store.ports import RingRecord
 
@@ -88,14 +88,20 @@ class SqliteStore:
 
         :raises CredentialRejected: ``used_twice``.
         """
+        if self.use_together([Use(source, token_id, expires_at)], now) is not None:
+            raise CredentialRejected(Reason.USED_TWICE)
+
+    def use_together(self, uses: Sequence[Use], now: float) -> Use | None:
+        """See :meth:`authserver.store.ports.ReplayStore.use_together`."""
+        used = "SELECT EXISTS (SELECT 1 FROM used WHERE source = ? AND token_id = ? AND expires_at > ?)"
         with self._writing() as connection:
-            connection.execute(
-                "DELETE FROM used WHERE source = ? AND token_id = ? AND expires_at <= ?", (source, token_id, now)
-            )
-            try:
-                connection.execute("INSERT INTO used VALUES (?, ?, ?)", (source, token_id, expires_at))
-            except sqlite3.IntegrityError as error:
-                raise CredentialRejected(Reason.USED_TWICE) from error
+            for use in uses:
+                if connection.execute(used, (use.source, use.token_id, now)).fetchone()[0]:
+                    return use
+            for use in uses:
+                row = (use.source, use.token_id, use.expires_at)
+                connection.execute("INSERT OR REPLACE INTO used VALUES (?, ?, ?)", row)
+        return None
 
     def revoke(self, issuer: str, jti: str, *, expires_at: float) -> None:
         """Remember that the token ``jti`` of ``issuer`` was revoked, until ``expires_at``."""

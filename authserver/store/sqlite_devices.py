@@ -9,8 +9,12 @@ from typing import Any, Final
 from authserver.errors import Conflict, CredentialRejected, MetadataRefused, Reason
 from authserver.model import Device, Invitation
 
-_INVITATION: Final = "code_hash, source, owner, platform, attributes, created_at, expires_at, used_by"
-_DEVICE: Final = "client_id, source, sub, owner, thumbprint, created_at, revoked_at, document"
+INVITATION: Final = "code_hash, source, owner, platform, attributes, created_at, expires_at, used_by"
+"""The columns of an invitation."""
+
+DEVICE: Final = "client_id, source, sub, owner, thumbprint, created_at, revoked_at, document"
+"""The columns of a device."""
+
 _IN_DOCUMENT: Final = ("key_id", "name", "platform", "model", "app_id", "app_version", "attestation")
 """The members of a device, besides the mappings, that nothing is ever looked up by."""
 
@@ -18,28 +22,16 @@ _IN_DOCUMENT: Final = ("key_id", "name", "platform", "model", "app_id", "app_ver
 def invite(connection: sqlite3.Connection, invitation: Invitation) -> None:
     """See :meth:`authserver.store.ports.DeviceStore.invite`."""
     connection.execute(
-        f"INSERT INTO invitations ({_INVITATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (constants)
-        (
-            invitation.code_hash,
-            invitation.source,
-            invitation.owner,
-            invitation.platform,
-            json.dumps(dict(invitation.attributes)),
-            invitation.created_at,
-            invitation.expires_at,
-            invitation.used_by,
-        ),
+        f"INSERT INTO invitations ({INVITATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (constants)
+        invitation_row(invitation),
     )
 
 
 def read_invitation(connection: sqlite3.Connection, code_hash: str) -> Invitation | None:
     """See :meth:`authserver.store.ports.DeviceStore.read_invitation`."""
-    statement = f"SELECT {_INVITATION} FROM invitations WHERE code_hash = ?"  # noqa: S608 (constants)
+    statement = f"SELECT {INVITATION} FROM invitations WHERE code_hash = ?"  # noqa: S608 (constants)
     row = connection.execute(statement, (code_hash,)).fetchone()
-    if row is None:
-        return None
-    code_hash, source, owner, platform, attributes, created_at, expires_at, used_by = row
-    return Invitation(code_hash, source, owner, platform, json.loads(attributes), created_at, expires_at, used_by)
+    return None if row is None else invitation_of(row)
 
 
 def enroll(
@@ -65,9 +57,9 @@ def enroll(
 
 def read_device(connection: sqlite3.Connection, client_id: str) -> Device | None:
     """See :meth:`authserver.store.ports.DeviceReader.read_device`."""
-    statement = f"SELECT {_DEVICE} FROM devices WHERE client_id = ?"  # noqa: S608 (constants)
+    statement = f"SELECT {DEVICE} FROM devices WHERE client_id = ?"  # noqa: S608 (constants)
     row = connection.execute(statement, (client_id,)).fetchone()
-    return None if row is None else _device(row)
+    return None if row is None else device_of(row)
 
 
 def list_devices(
@@ -77,12 +69,12 @@ def list_devices(
     if not sources:
         return []
     chosen, owners = ("", ()) if owner is None else (" AND owner = ?", (owner,))
-    one = f"SELECT {_DEVICE} FROM devices WHERE source = ?{chosen} AND client_id > ?"  # noqa: S608 (constants)
+    one = f"SELECT {DEVICE} FROM devices WHERE source = ?{chosen} AND client_id > ?"  # noqa: S608 (constants)
     # One search for each source, and a merge: together they read no more rows than they give, and sort none.
     searches = [(source, *owners, after) for source in sorted(set(sources))]
     statement = f"{' UNION ALL '.join([one] * len(searches))} ORDER BY client_id LIMIT ?"
     values = [value for search in searches for value in search]
-    return [_device(row) for row in connection.execute(statement, (*values, limit))]
+    return [device_of(row) for row in connection.execute(statement, (*values, limit))]
 
 
 def replace_key(
@@ -148,17 +140,8 @@ def _with_key(connection: sqlite3.Connection, thumbprint: str) -> Device | None:
 
 def _add(connection: sqlite3.Connection, device: Device) -> None:
     connection.execute(
-        f"INSERT INTO devices ({_DEVICE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (constants)
-        (
-            device.client_id,
-            device.source,
-            device.sub,
-            device.owner,
-            device.thumbprint,
-            device.created_at,
-            device.revoked_at,
-            _document(device),
-        ),
+        f"INSERT INTO devices ({DEVICE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (constants)
+        device_row(device),
     )
     _remember_key(connection, device)
 
@@ -174,7 +157,22 @@ def _document(device: Device) -> str:
     return json.dumps({**members, "jwk": dict(device.jwk), "attributes": dict(device.attributes)})
 
 
-def _device(row: tuple[Any, ...]) -> Device:
+def device_row(device: Device) -> tuple[Any, ...]:
+    """A device as its table has it: the columns of :data:`DEVICE`."""
+    return (
+        device.client_id,
+        device.source,
+        device.sub,
+        device.owner,
+        device.thumbprint,
+        device.created_at,
+        device.revoked_at,
+        _document(device),
+    )
+
+
+def device_of(row: tuple[Any, ...]) -> Device:
+    """The device in a row, with the columns of :data:`DEVICE`."""
     client_id, source, sub, owner, thumbprint, created_at, revoked_at, document = row
     return Device(
         client_id=client_id,
@@ -186,3 +184,23 @@ def _device(row: tuple[Any, ...]) -> Device:
         revoked_at=revoked_at,
         **json.loads(document),
     )
+
+
+def invitation_row(invitation: Invitation) -> tuple[Any, ...]:
+    """An invitation as its table has it: the columns of :data:`INVITATION`."""
+    return (
+        invitation.code_hash,
+        invitation.source,
+        invitation.owner,
+        invitation.platform,
+        json.dumps(dict(invitation.attributes)),
+        invitation.created_at,
+        invitation.expires_at,
+        invitation.used_by,
+    )
+
+
+def invitation_of(row: tuple[Any, ...]) -> Invitation:
+    """The invitation in a row, with the columns of :data:`INVITATION`."""
+    code_hash, source, owner, platform, attributes, created_at, expires_at, used_by = row
+    return Invitation(code_hash, source, owner, platform, json.loads(attributes), created_at, expires_at, used_by)

@@ -17,6 +17,7 @@ from authserver.keys.wrapping import MasterKeys
 from authserver.server import Service, build, prepare
 from authserver.server.signed_requests import forward_to_sts
 from authserver.settings import Settings, load
+from authserver.store.sqlite import SqliteStore
 from authserver.testing import FakeIssuer, FrozenClock
 from tests import leaks
 from tests.served import AUDIENCE, Answer, write_configuration
@@ -73,6 +74,12 @@ class Application:
         if b"access_token" in answer.body:
             leaks.handled(str(answer.json.get("access_token", "")))
         return answer
+
+    @property
+    def sqlite(self) -> SqliteStore:
+        """The store, which is one in a file."""
+        assert isinstance(self.service.store, SqliteStore)
+        return self.service.store
 
     @property
     def events(self) -> list[dict[str, Any]]:

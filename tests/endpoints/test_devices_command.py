@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from authserver.cli.commands import authserver
 from authserver.enrollment.invitation import hash_code
 from authserver.model import Invitation
-from authserver.server import open_store, prepare
+from authserver.server import prepare
 from authserver.settings import load
 from authserver.store.sqlite import SqliteStore
 from authserver.testing import FakeIssuer
@@ -44,7 +44,7 @@ def configuration(tmp_path: Path, cluster: FakeIssuer) -> Path:
 
 @pytest.fixture
 def store(configuration: Path) -> Iterator[SqliteStore]:
-    opened = open_store(load(configuration))
+    opened = SqliteStore(load(configuration).store_path, create=False)
     yield opened
     opened.close()
 

@@ -17,7 +17,7 @@ from tests.served import AUDIENCE, REPORTS, exchange_form
 
 def lose_the_store(application: Application) -> None:
     """Take the store's file away under the running server."""
-    store = application.service.store
+    store = application.sqlite
     store.close()
     path = store._path
     path.rename(path.with_suffix(".gone"))

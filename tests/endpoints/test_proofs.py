@@ -282,8 +282,8 @@ def test_what_is_remembered_of_a_proof_is_a_hash_of_bounded_size(
         assert ask(application, identity, KEY.proof("POST", TOKEN_URL, now=clock(), jti=jti)).status == 200
     too_long = ask(application, identity, KEY.proof("POST", TOKEN_URL, now=clock(), jti="x" * 513))
     assert_refused(application, too_long, "proof_malformed")
-    rows = application.service.store._connection().execute("SELECT source, token_id FROM used").fetchall()
-    assert [(source, len(token_id)) for source, token_id in rows] == [("DPoP", 64)] * 2
+    rows = application.sqlite._connection().execute("SELECT source, token_id FROM used").fetchall()
+    assert [(source, *map(len, token_id.split("."))) for source, token_id in rows] == [("DPoP", 43, 64)] * 2
 
 
 def nonce_of(application: Application, identity: str) -> str:

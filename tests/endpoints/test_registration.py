@@ -613,7 +613,7 @@ def test_what_came_to_a_proxy_without_tls_is_refused(
 
 def find_the_store(application: Application) -> None:
     """Put back what :func:`lose_the_store` took away."""
-    path = application.service.store._path
+    path = application.sqlite._path
     path.with_suffix(".gone").rename(path)
     look_after_the_store(application)
 

@@ -156,8 +156,27 @@ CASES = {
     "a store of another kind": ({"store": 'url = "postgres://x"'}, "store.url", "does not name a store"),
     "a store as other tools spell it": ({"store": 'url = "sqlite:///x.db"'}, "store.url", "does not name a store"),
     "a store in memory": ({"store": 'url = "sqlite::memory:"'}, "store.url", "does not name a store"),
-    "a Redis store": (
-        {"store": 'url = "redis://x"'}, "store.url", "names a Redis store, which this version does not have yet"),
+    "a Redis store with its password": (
+        {"store": 'url = "rediss://us:secret@x"'}, "store.url", "carries a user name or password"),
+    "a Redis store without a host": ({"store": 'url = "redis://"'}, "store.url", "does not name a store"),
+    "a Redis store with an impossible port": (
+        {"store": 'url = "redis://x:99999"'}, "store.url", "does not name a store"),
+    "a Redis store with options": ({"store": 'url = "redis://x?db=1"'}, "store.url", "does not name a store"),
+    "several Redis stores": ({"store": 'url = "redis://x,y"'}, "store.url", "does not name a store"),
+    "a Redis store with a database that is no number": (
+        {"store": 'url = "redis://x/one"'}, "store.url", "names a database that is no number"),
+    "Sentinels of nobody": (
+        {"store": 'url = "redis+sentinel://x:26379"'}, "store.url", "does not say what the Sentinels call the primary"),
+    "a cluster with a database": (
+        {"store": 'url = "redis+cluster://x/1"'}, "store.url", "names a database, and a cluster has only one"),
+    "a Redis store without TLS whose authorities are named": (
+        {"store": 'url = "redis://x"\nca_file = "x"'},
+        "store.ca_file", "means nothing to a store that is reached without TLS"),
+    "a key for a Redis store without its certificate": (
+        {"store": 'url = "rediss://x"\nkey_file = "x"'}, "store.key_file", "is the key of no certificate"),
+    "a prefix that is a pattern": ({"store": 'key_prefix = "a*"'}, "store.key_prefix", "is no prefix for keys"),
+    "more replicas than anybody has": (
+        {"store": "confirm_replicas = 11"}, "store.confirm_replicas", "must be between 0 and 10"),
     "an algorithm that keys are not made for": (
         {"keys": 'algorithms = ["HS256"]'}, "keys.algorithms[0]", "must be 'ES256', 'RS256' or 'EdDSA'"),
     "an algorithm twice": ({"keys": 'algorithms = ["ES256", "ES256"]'}, "keys.algorithms", "names something twice"),

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from authserver.errors import Conflict, CredentialRejected, Reason
+from authserver.model import Use
 from authserver.store.ports import Store
 
 OpenStore = Callable[[], Store]
@@ -105,6 +106,33 @@ class StoreContract:
             return True
 
         assert race(50, use).count(True) == 1
+
+    def test_uses_together_are_all_remembered_or_none_is(self, open_store: OpenStore) -> None:
+        """R37"""
+        store = open_store()
+        assertion, proof, other = (
+            Use(source, token_id(n), NOW + 60) for n, source in enumerate(("phones", "DPoP", "x"))
+        )
+        assert store.use_together([assertion, proof], NOW) is None
+        for used, fresh in ((assertion, other), (proof, other)):
+            assert open_store().use_together([fresh, used], NOW) == used
+            assert open_store().use_together([used, fresh], NOW) == used
+        assert store.use_together([assertion, proof], NOW + 59) == assertion, "the first that was used is the one"
+        assert open_store().use_together([other], NOW) is None, "it was used up for nothing"
+        assert store.use_together([assertion, proof], NOW + 60) is None
+        assert store.use_together([], NOW) is None
+
+    def test_of_many_that_use_one_thing_with_another_exactly_one_succeeds(self, open_store: OpenStore) -> None:
+        """R37"""
+        nodes, holder = [open_store(), open_store()], "thumbprint"
+
+        def use(number: int) -> bool:
+            own = Use("DPoP", f"{holder}.{token_id(number + 1)}", NOW + 60)
+            return (
+                nodes[number % 2].use_together([Use("phones", f"{holder}.{token_id(0)}", NOW + 60), own], NOW) is None
+            )
+
+        assert race(20, use).count(True) == 1
 
     def test_a_sweep_forgets_what_has_expired_and_nothing_else(self, open_store: OpenStore) -> None:
         store = open_store()

@@ -52,4 +52,4 @@ def _same_key(one: MasterKeyFact, other: MasterKeyFact) -> bool:
 
 def _store(settings: Settings) -> str:
     url = settings.store.url
-    return str(settings.store_path.resolve()) if url.startswith("sqlite:") else url
+    return str(settings.store_path.resolve()) if url.startswith("sqlite:") else f"{url} {settings.store_prefix}"
