@@ -8,7 +8,21 @@ import click
 from authserver._version import __version__
 from authserver.cli.output import fail
 
-_NAMES: Final = ("check", "demo", "devices", "enroll", "exec", "explain", "keys", "schema", "serve", "token")
+_NAMES: Final = (
+    "check",
+    "demo",
+    "devices",
+    "enroll",
+    "exec",
+    "explain",
+    "health",
+    "keys",
+    "reload",
+    "schema",
+    "serve",
+    "store",
+    "token",
+)
 """Each is a module of this package, with a command of the same name in it."""
 
 

@@ -10,7 +10,7 @@ import click
 
 from authserver.cli.output import fail, json_option
 from authserver.errors import ConfigurationError, Unavailable
-from authserver.server import open_store
+from authserver.server import has_store, open_store
 from authserver.settings import Settings, load
 from authserver.store.ports import Store
 
@@ -50,10 +50,10 @@ def load_settings(config: Path) -> Settings:
 @contextmanager
 def opened_store(settings: Settings) -> Iterator[Store]:
     """The store of a configuration, which the server must have made; what goes wrong ends the command."""
-    if not settings.store_path.exists():
+    if not has_store(settings):
         fail(f"There is no store at {settings.store_path} yet. The server makes it when it starts.")
-    store = open_store(settings)
     with exit_codes():
+        store = open_store(settings)
         try:
             yield store
         finally:

@@ -44,4 +44,4 @@ def serve(config: Path, bind: str | None, workers: int | None) -> None:
     os.environ.pop("GUNICORN_CMD_ARGS", None)  # one place for configuration is enough
     with shared_directory() as directory:
         os.environ[DIRECTORY] = str(directory)
-        gunicorn.run(settings, master_keys, bind=bind, workers=workers)
+        gunicorn.run(settings, master_keys, directory, bind=bind, workers=workers)

@@ -2,24 +2,31 @@
 
 import contextlib
 import logging
+import os
 import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from selectors import EVENT_READ
 from typing import Any, Final
 
 from cryptography import x509
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from authserver.errors import AuthServerError, Unavailable
+from authserver.errors import Unavailable
 from authserver.hosting.flask import create_app
+from authserver.hosting.reload import NotTaken, candidate
 from authserver.hosting.tls import server_tls
 from authserver.keys.wrapping import MasterKeys
-from authserver.server import Service, build, prepare
-from authserver.settings import Settings, load
+from authserver.server import Service, build
+from authserver.settings import Settings
+from authserver.telemetry.reloads import Reloads
 
 READ_DEADLINE: Final = 10.0
 """Seconds that a request may take to arrive, from its first byte to its last."""
@@ -105,6 +112,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                     # write it in the clear from then on.
                     socket.socket.shutdown(connection.sock, socket.SHUT_RD)
 
+    def _cap_keepalive(self, deadline: float) -> None:
+        # A stopping worker waits no longer for a first request than for a next one. Otherwise whoever connects and says
+        # nothing would make it outlive gunicorn's patience, and a reload end before the old workers do.
+        super()._cap_keepalive(deadline)
+        for connection in self.pending_conns:
+            connection.timeout = min(connection.timeout, deadline)
+
 
 class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's application object, configured by ours.
@@ -125,31 +139,34 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
 
     def load_config(self) -> None:
         options = {**_PRODUCTION, **self._options, "worker_class": Worker, "worker_exit": self._worker_exit}
-        tls = self._tls
-        if tls is not None:
+        if self._tls is not None:
             # The names of the files are what tells gunicorn that it is to speak TLS.
-            named = {"certfile": str(tls.cert_file), "keyfile": str(tls.key_file)}
-            options |= {**named, "ssl_context": lambda _config, _default: tls.context()}
+            named = {"certfile": str(self._tls.cert_file), "keyfile": str(self._tls.key_file)}
+            options |= {**named, "ssl_context": self._tls_context}
         for name, value in options.items():
             self.cfg.set(name, value)
 
+    def take_new(self) -> None:
+        """Read the configuration again, for the workers that are started from now on.
+
+        :raises NotTaken: something is wrong with it; the last good one stays in use.
+        """
+        taken = candidate(self._settings.file, self._authorities)
+        if (taken.tls is None) != (self._tls is None):
+            raise NotTaken("failed", ["server.tls: whether the server speaks TLS takes a restart to change"])
+        self._settings, self._master_keys, self._tls = taken
+
     def reload(self) -> None:
-        """Read the configuration again (SIGHUP); whatever is wrong with it, the last good one stays in use."""
-        try:
-            settings = load(self._settings.file)
-            self._settings, self._master_keys = settings, prepare(settings)
-        except AuthServerError as error:
-            _log.error("the configuration was not reloaded; the last good one stays in use: %s", error)
-        except Exception:  # nothing that is wrong with a file may end a server that works
-            _log.exception("the configuration was not reloaded; the last good one stays in use")
-        else:
-            _log.info("the configuration was reloaded")
+        """Nothing: gunicorn's own settings are those of the start."""
 
     def load(self) -> Flask:
         """Runs in each worker, after the fork."""
         self._service = build(self._settings, master_keys=self._master_keys)
         self._service.ensure_running()
         return create_app(self._service)
+
+    def _tls_context(self, _config: object, _default: object) -> ssl.SSLContext | None:
+        return self._tls.context() if self._tls is not None else None
 
     def _authorities(self) -> Iterator[x509.Certificate]:
         """Whose certificates clients may show to this worker now; of a source that is away, those that it last had.
@@ -166,7 +183,50 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             self._service.close()
 
 
-def run(settings: Settings, master_keys: MasterKeys, *, bind: str | None = None, workers: int | None = None) -> None:
-    """Serve until stopped. ``bind`` and ``workers`` override the configuration."""
+class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's main process, which keeps its workers when there is nothing good to replace them for."""
+
+    def __init__(self, app: _Application, directory: Path, configuration: Path) -> None:
+        super().__init__(app)
+        self._directory = directory
+        self._reloads = Reloads(os.getpid(), str(configuration))
+
+    def init_signals(self) -> None:
+        """Say where the server is only when SIGHUP, which that invites, no longer ends it."""
+        super().init_signals()
+        self._say()
+
+    def reload(self) -> None:
+        """Take the new configuration (SIGHUP) and replace every worker, or keep both if anything is wrong with it."""
+        self._say(begun=self._reloads.begun + 1)
+        try:
+            self.app.take_new()
+        except NotTaken as refused:
+            problems = list(refused.problems)
+            _log.error(
+                "the configuration was not reloaded; the last good one stays in use", extra={"problems": problems}
+            )
+            self._say(ended=self._reloads.begun, outcome=refused.outcome, problems=refused.problems)
+        except Exception:  # nothing that is wrong with a file may end a server that works
+            _log.exception("the configuration was not reloaded; the last good one stays in use")
+            self._say(ended=self._reloads.begun, outcome="failed", problems=("it failed; the log says why",))
+        else:
+            super().reload()  # returns when the old workers have answered what they were asked, and are gone
+            _log.info("the configuration was reloaded")
+            self._say(ended=self._reloads.begun, outcome="taken", problems=())
+
+    def _say(self, **changes: Any) -> None:
+        self._reloads = replace(self._reloads, **changes)
+        with contextlib.suppress(OSError):  # who asked is not told, and the server goes on
+            self._reloads.write(self._directory)
+
+
+def run(
+    settings: Settings, master_keys: MasterKeys, directory: Path, *, bind: str | None = None, workers: int | None = None
+) -> None:
+    """Serve until stopped. ``bind`` and ``workers`` override the configuration.
+
+    ``directory`` is this server's own, where it says what became of reloads.
+    """
     options = {"bind": bind or settings.server.bind, "workers": workers or settings.server.workers}
-    _Application(settings, master_keys, options).run()
+    _Arbiter(_Application(settings, master_keys, options), directory, settings.file.absolute()).run()

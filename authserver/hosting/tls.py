@@ -52,6 +52,7 @@ class ServerTls:
         self.key_file = key_file
         self._authorities = authorities
         self._made: tuple[State, ssl.SSLContext] | None = None
+        self._told = False
 
     def context(self) -> ssl.SSLContext:
         """The context of the next connection. While new files cannot be used, the last good ones are.
@@ -67,7 +68,11 @@ class ServerTls:
         except OSError:
             if made is None:
                 raise
-            _log.exception("the certificate of server.tls was not read again; the last good one stays in use")
+            if not self._told:  # once, and not for every connection
+                _log.exception("the certificate of server.tls was not read again; the last good one stays in use")
+            self._told = True
+        else:
+            self._told = False
         return made[1]
 
 

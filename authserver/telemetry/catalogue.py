@@ -61,6 +61,12 @@ ROTATION_OVERDUE: Final = Metric(
     "authserver_key_rotation_overdue", "gauge", ("algorithm",), "1 while a change of a key is long overdue, else 0."
 )
 STORE_UP: Final = Metric("authserver_store_up", "gauge", (), "1 while the store can be written to, else 0.")
+RELOAD_TAKEN: Final = Metric(
+    "authserver_last_reload_taken",
+    "gauge",
+    (),
+    "1 while the server has the configuration that it was last told to take, else 0.",
+)
 INFO: Final = Metric("authserver_info", "gauge", ("version", "environment"), "Always 1; its labels say what runs.")
 
 CATALOGUE: Final = (
@@ -74,5 +80,6 @@ CATALOGUE: Final = (
     NEXT_CHANGE,
     ROTATION_OVERDUE,
     STORE_UP,
+    RELOAD_TAKEN,
     INFO,
 )

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from authserver.keys.rotate import KeyRing
 from authserver.oauth import TOKEN_PATH
 from authserver.settings import Settings
 from authserver.store.health import StoreHealth
-from authserver.telemetry import context, shared
+from authserver.telemetry import context, reloads, shared
 from authserver.telemetry.catalogue import NONE
 from authserver.telemetry.context import TraceParent
 from authserver.telemetry.exporter import Exporter
@@ -63,11 +64,13 @@ class Telemetry:
         self.tracing: Final = tracing or open_tracing(variables, settings.server.environment)
         self.timer: Final = timer
         self._environment = settings.server.environment
+        self._directory = Path(variables[shared.DIRECTORY]) if variables.get(shared.DIRECTORY) else None
 
     def watch(self, ring: KeyRing, alarm: RotationAlarm, store: StoreHealth, clock: Callable[[], float]) -> None:
         """Show the state of the ring and of the store from now on."""
         info = (__version__, self._environment)
-        self.registry.register(StateCollector(ring, alarm, store, info, clock))
+        reload_taken = partial(reloads.last_was_taken, self._directory)
+        self.registry.register(StateCollector(ring, alarm, store, reload_taken, info, clock))
 
     def render(self) -> bytes:
         """All metrics, as Prometheus reads them."""

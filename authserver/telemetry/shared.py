@@ -129,12 +129,31 @@ def shared_directory() -> Iterator[Path]:
             os.close(descriptor)
 
 
+def in_use() -> Iterator[Path]:
+    """The directories of this user's servers that run."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        descriptor = _opened(directory)
+        if descriptor is None:
+            continue
+        try:
+            if _is_ours(descriptor) and not _lock(descriptor):
+                yield directory
+        finally:
+            os.close(descriptor)
+
+
+def _opened(directory: Path) -> int | None:
+    try:
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None  # somebody else's, or just gone
+
+
 def _remove_abandoned(parent: Path) -> None:
     for directory in parent.glob(f"{_PREFIX}*"):
-        try:
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:
-            continue  # somebody else's, or just gone
+        descriptor = _opened(directory)
+        if descriptor is None:
+            continue
         try:
             if _is_ours(descriptor) and _lock(descriptor):
                 shutil.rmtree(directory, ignore_errors=True)

@@ -26,13 +26,15 @@ class StateCollector(Collector):
         ring: KeyRing,
         alarm: RotationAlarm,
         store: StoreHealth,
+        reload_taken: Callable[[], bool],
         info: tuple[str, str],
         clock: Callable[[], float],
     ) -> None:
-        """``info`` is this release's version and the environment's name."""
+        """``reload_taken`` says whether the last reload was; ``info`` is this release and the environment's name."""
         self._ring = ring
         self._alarm = alarm
         self._store = store
+        self._reload_taken = reload_taken
         self._info = info
         self._clock = clock
 
@@ -46,7 +48,7 @@ class StateCollector(Collector):
                 keys.add_metric((algorithm, state.value), states[state])
             changes.add_metric((algorithm,), next_change(ring, algorithm, now) - now)
             overdue.add_metric((algorithm,), self._alarm.is_overdue(ring, algorithm, now))
-        return keys, changes, overdue, self._store_up(), self._running()
+        return keys, changes, overdue, self._store_up(), self._reloaded(), self._running()
 
     def _known_ring(self) -> Ring:
         try:
@@ -57,6 +59,11 @@ class StateCollector(Collector):
     def _store_up(self) -> GaugeMetricFamily:
         family = _family(catalogue.STORE_UP)
         family.add_metric((), self._store.is_good)
+        return family
+
+    def _reloaded(self) -> GaugeMetricFamily:
+        family = _family(catalogue.RELOAD_TAKEN)
+        family.add_metric((), self._reload_taken())
         return family
 
     def _running(self) -> GaugeMetricFamily:

@@ -113,25 +113,6 @@ def test_a_worker_that_is_replaced_decides_by_the_rules_the_server_started_with(
         assert server.token(identity).status == 200
 
 
-def test_a_reload_takes_the_new_rules_everywhere_and_keeps_the_last_good_ones(
-    tmp_path: Path, cluster: FakeIssuer, identity: str
-) -> None:
-    with serving(tmp_path, cluster=cluster.issuer, workers=2, **ES256) as server:
-        text = server.configuration.read_text(encoding="utf-8")
-        wider = text.replace('scope = ["images:read"]', 'scope = ["images:read", "images:write"]', 1)
-        for content, status in ((wider, 200), (text + "\n[oops]\n", 200), (text, 400)):
-            server.configuration.write_text(content, encoding="utf-8")
-            before = set(server.workers())
-            assert server.process is not None
-            os.kill(server.process.pid, signal.SIGHUP)
-            deadline = time.monotonic() + 60
-            while before & set(server.workers()) or len(server.workers()) != 2:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            assert {server.token(identity, scope="images:write").status for _ in range(10)} == {status}
-        assert "the last good one stays in use" in server.read_output()
-
-
 def test_readiness_answers_at_once_while_the_store_is_locked(
     tmp_path: Path, cluster: FakeIssuer, identity: str
 ) -> None:
