@@ -67,9 +67,10 @@ scope = ["images:read"]
 
 
 class Phone:
-    """A device with its key, and the token requests that it makes."""
+    """A device with its key, and the token requests that it makes at ``issuer``."""
 
-    def __init__(self) -> None:
+    def __init__(self, issuer: str = ISSUER) -> None:
+        self._issuer = issuer
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._jwk = ECAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         self.device = device(0, self._jwk, thumbprint(self._jwk))
@@ -77,8 +78,8 @@ class Phone:
     def request(self) -> dict[str, Any]:
         """A token request, as the arguments of a WSGI client."""
         now, who = int(time.time()), self.device.client_id
-        claims = {"iss": who, "sub": who, "aud": ISSUER, "exp": now + 240, "jti": secrets.token_urlsafe()}
-        proof = {"htm": "POST", "htu": ISSUER + TOKEN_PATH, "iat": now, "jti": secrets.token_urlsafe()}
+        claims = {"iss": who, "sub": who, "aud": self._issuer, "exp": now + 240, "jti": secrets.token_urlsafe()}
+        proof = {"htm": "POST", "htu": self._issuer + TOKEN_PATH, "iat": now, "jti": secrets.token_urlsafe()}
         form = {
             "grant_type": Grant.CLIENT_CREDENTIALS,
             "client_assertion_type": CLIENT_ASSERTION_JWT,
