@@ -9,16 +9,21 @@ MAKEFLAGS += --no-print-directory
 PYTHONS ?= python3 python3.14 python3.13 python3.12 python3.11
 # More arguments for pytest, as in `make test PYTEST_OPTIONS="-k jwks"`.
 PYTEST_OPTIONS ?=
+# How long `make soak` loads a server, in seconds.
+SOAK_SECONDS ?= 120
 # `make lock UPGRADE=--upgrade` moves every version to the newest; without it only what must change does.
 UPGRADE ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto $(PYTEST_OPTIONS)
+NEEDS_NOTHING := not interop and not proxy and not recipes and not browser and not redis and not deploy and not soak \
+	and not namespaces
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help demo test quick check fmt fmt-check lint types walls recipes proxy interop browser lock clean
+.PHONY: help demo test quick check fmt fmt-check lint types walls recipes proxy deploy soak interop redis namespaces faults browser \
+	lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,10 +32,10 @@ demo: .venv/server ## the whole story on this machine, in under a minute
 	@$(BIN)/authserver demo
 
 test: .venv/developer ## every test that needs nothing but Python
-	@$(PYTEST) -m "not interop and not proxy and not recipes and not browser"
+	@$(PYTEST) -m "$(NEEDS_NOTHING)"
 
 quick: .venv/developer ## the tests that take less than a minute and a half together
-	@$(PYTEST) -m "not slow and not interop and not proxy and not recipes and not browser"
+	@$(PYTEST) -m "not slow and $(NEEDS_NOTHING)"
 
 check: fmt-check lint types walls test ## everything that must hold before a commit
 
@@ -53,11 +58,28 @@ walls: .venv/developer ## who may import whom
 recipes: .venv/recipes ## the recipes of the documentation; needs curl, jq, openssl and sqlite3
 	@$(BIN)/python -m pytest -m recipes $(PYTEST_OPTIONS)
 
-proxy: .venv/developer ## the hostile table through a proxy; needs nginx
+proxy: .venv/deploy ## the hostile table through a proxy, and the proxies of deploy/; needs nginx
 	@$(BIN)/python -m pytest -m proxy $(PYTEST_OPTIONS)
+
+deploy: .venv/deploy ## deploy/ checked, and the server contained; needs root, systemd-analyze, and kustomize or kubectl
+	@$(BIN)/python -m pytest -m deploy $(PYTEST_OPTIONS)
+
+soak: .venv/developer ## a server under load for SOAK_SECONDS: nothing may grow
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m soak -s $(PYTEST_OPTIONS)
 
 interop: .venv/developer tests/interop/node_modules/installed ## programs of other ecosystems; needs node and npm
 	@$(BIN)/python -m pytest -m interop $(PYTEST_OPTIONS)
+
+redis: .venv/developer ## the store on Redis: failover, a node that dies, TLS; needs redis-server
+	@$(BIN)/python -m pytest -m redis $(PYTEST_OPTIONS)
+
+namespaces: .venv/developer ## several hosts, some of which are cut off; needs root and ip
+	@$(BIN)/python -m pytest -m namespaces $(PYTEST_OPTIONS)
+
+faults: .venv/developer ## everything that can fail, and docs/explanation/faults.md anew; needs redis-server, root and ip
+	@rm -rf build/faults
+	@AUTHSERVER_FAULTS=build/faults $(BIN)/python -m pytest tests/faults $(PYTEST_OPTIONS)
+	@$(BIN)/python -m tests.faults.page build/faults
 
 browser: .venv/browser ## a browser as a device; needs Chromium and its driver
 	@$(BIN)/python -m pytest -m browser $(PYTEST_OPTIONS)
@@ -68,6 +90,7 @@ lock: .venv/developer ## work the lock files out again from pyproject.toml
 	@$(COMPILE) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(COMPILE) --group recipes --constraint requirements-dev.lock --output-file requirements-recipes.lock
 	@$(COMPILE) --group browser --constraint requirements-dev.lock --output-file requirements-browser.lock
+	@$(COMPILE) --group deploy --constraint requirements-dev.lock --output-file requirements-deploy.lock
 
 clean: ## remove what the other targets made
 	@rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist tests/interop/node_modules
@@ -97,6 +120,10 @@ clean: ## remove what the other targets made
 
 .venv/recipes: .venv/developer requirements-recipes.lock
 	@$(PIP) install --quiet --require-hashes -r requirements-recipes.lock
+	@touch $@
+
+.venv/deploy: .venv/developer requirements-deploy.lock
+	@$(PIP) install --quiet --require-hashes -r requirements-deploy.lock
 	@touch $@
 
 .venv/browser: .venv/developer requirements-browser.lock

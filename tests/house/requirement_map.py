@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ class Row:
         return f"| R{self.number} | {self.text} | {self.source} | {tests} | {self.not_yet} |"
 
 
+@cache
 def every_test() -> Mapping[str, str]:
     """Every test there is, as ``folder/file.py::name``, with its name and docstring."""
     return {
@@ -45,6 +47,7 @@ def every_test() -> Mapping[str, str]:
     }
 
 
+@cache
 def tests_by_requirement() -> Mapping[int, tuple[str, ...]]:
     """The tests that name each number."""
     found: defaultdict[int, list[str]] = defaultdict(list)

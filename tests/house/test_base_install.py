@@ -16,6 +16,7 @@ IMPORT_NAMES: Final = {
     "limits": "limits",
     "prometheus-client": "prometheus_client",
     "pydantic": "pydantic",
+    "redis": "redis",
     "segno": "segno",
     "structlog": "structlog",
     "werkzeug": "werkzeug",

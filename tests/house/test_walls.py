@@ -102,6 +102,7 @@ VIOLATIONS: Final[Mapping[str, tuple[str, Files]]] = {
         "only telemetry counts and traces",
         {"endpoints/intruder.py": "from opentelemetry import trace"},
     ),
+    "a room that speaks Redis": ("only its store speaks Redis", {"keys/intruder.py": "import redis"}),
     "a room that knows its store": (ONE_STORE, {"keys/intruder.py": "import authserver.store.sqlite"}),
     "a source that knows another": (
         "identity sources do not know each other",
@@ -181,4 +182,5 @@ def test_every_store_is_behind_the_wall() -> None:
         "authserver.store.__init__",
         "authserver.store.health",
         "authserver.store.ports",
+        "authserver.store.redis_address",
     }

@@ -13,6 +13,7 @@ LOCKS: Final = (
     "requirements-build.lock",
     "requirements-recipes.lock",
     "requirements-browser.lock",
+    "requirements-deploy.lock",
 )
 
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

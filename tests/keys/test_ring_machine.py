@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -254,7 +255,7 @@ class RingMachine(RuleBasedStateMachine):
             self.verifiers.hold_a_token(kid, node)
 
 
-TestRing = RingMachine.TestCase
+TestRing = pytest.mark.slow(RingMachine.TestCase)
 TestRing.settings = settings(
     max_examples=200,
     derandomize=True,

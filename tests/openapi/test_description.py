@@ -102,7 +102,7 @@ def check(folder: Path, url: str, *options: str) -> None:
         str(DESCRIPTION),
         f"--url={url}",
         "--checks=all",
-        "--max-examples=100",
+        "--max-examples=50",
         "--seed=20261121",
         "--no-color",
         *options,

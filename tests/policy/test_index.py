@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ def test_the_index_finds_exactly_the_rules_that_a_scan_would_find(
     assert list(RuleIndex(rules).matching(caller, resource)) == scan
 
 
+@pytest.mark.slow
 def test_a_decision_looks_at_few_of_a_hundred_thousand_rules() -> None:
     rules = [
         Rule(
