@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from authserver.audit import Decision
+from authserver.errors import Conflict, Reason, Refused, Unavailable
 from authserver.identity.authenticate import Identity
 from authserver.identity.possession import Possession, Proven
 from authserver.jose.dpop import check_key
@@ -35,12 +36,27 @@ class Issuance:
     def issue(self, request: TokenRequest, decision: Decision) -> AccessToken:
         """Issue the token that was asked for, and note on ``decision`` what was found on the way.
 
+        A device may get its token by what we remember of it, if the store says in the end that it is still so. It is
+        never refused before the store was asked.
+
         :raises Refused: the first check that failed, in the order that users rely on.
         :raises Unavailable: something that the answer depends on is away.
         """
         decision.request = request
+        for recall in (True, False):
+            try:
+                return self._issue(request, decision, recall=recall)
+            except (Conflict, Refused) as error:
+                outdated = decision.subject is not None and self.identity.is_outdated(decision.subject)
+                if isinstance(error, Refused) and not outdated:
+                    raise
+                # The device has changed since it was read, and is read anew.
+        raise Unavailable(Reason.STORE_UNAVAILABLE, cause="changing")
+
+    def _issue(self, request: TokenRequest, decision: Decision, *, recall: bool) -> AccessToken:
+        decision.subject, decision.would_allow, decision.authorization = None, (), None
         decision.resource = self.policy.resource(request.resources, request.audiences)
-        decision.subject = self.identity.authenticate(request.credential, self._clock())
+        decision.subject = self.identity.authenticate(request.credential, self._clock(), recall=recall)
         decision.would_allow = self.policy.would_allow(decision.subject, decision.resource, request.scope)
         decision.authorization = self.policy.authorize(decision.subject, decision.resource, request.scope)
         proven = self._sender(request, decision.subject, decision.resource)

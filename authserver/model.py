@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from authserver.certificate import ClientCertificate
 from authserver.oauth import BEARER, DPOP, JKT, Grant
@@ -49,6 +49,14 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """A device as it stood in a store. ``version`` is what the store compares to tell whether it has changed since."""
+
+    device: "Device"
+    version: tuple[Any, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A caller whose credential was verified.
 
@@ -58,6 +66,8 @@ class Subject:
     again. ``owner_sub`` and ``registered_id`` are those of a device, and ``key_thumbprint`` is the key that the caller
     must prove (RFC 7638), with a nonce of ours where ``proof_needs_nonce``; None lets it choose one, or none.
     ``certificate_thumbprint`` is that of the certificate that it was known by (RFC 8705 section 3.1).
+    ``record`` is what was known of a device, which must still be so when it uses something up; ``is_recalled`` says
+    that this is what we remember, and that the store was not asked.
     """
 
     source: str
@@ -71,6 +81,8 @@ class Subject:
     key_thumbprint: str | None = None
     proof_needs_nonce: bool = False
     certificate_thumbprint: str | None = None
+    record: DeviceRecord | None = field(default=None, repr=False)
+    is_recalled: bool = False
 
     @property
     def sub(self) -> str:

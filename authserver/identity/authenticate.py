@@ -37,19 +37,30 @@ class Identity:
         self._sources = {(source.issuer, source.audience): source for source in sources}
         self._issuers = frozenset(issuer for issuer, _ in self._sources)
 
-    def authenticate(self, credential: Credential, now: float) -> Subject:
+    def authenticate(self, credential: Credential, now: float, *, recall: bool = False) -> Subject:
         """Verify ``credential`` at its source.
 
         The source is found by the token's own issuer and audience, which are not believed until that source has
-        verified them.
+        verified them. ``recall`` is that of :meth:`authserver.identity.devices.DeviceCallers.authenticate`.
 
         :raises CredentialRejected: the credential is not believed, or belongs to no source.
         :raises Unavailable: something the source depends on is away.
         """
-        subject = self._subject(credential, now)
+        subject = self._subject(credential, now, recall=recall)
         if credential.unverified_client_id not in (None, subject.client_id):
+            if self.is_outdated(subject):
+                return self.authenticate(credential, now)
             raise CredentialRejected(Reason.CLIENT_ID_MISMATCH, client_id=subject.client_id)  # RFC 7521 section 4.2
         return subject
+
+    def is_outdated(self, subject: Subject) -> bool:
+        """Whether a subject is a device as we remembered it, and the store says otherwise; we forget it then.
+
+        :raises Unavailable: ``store_unavailable``.
+        """
+        if self._devices is None or subject.record is None or not subject.is_recalled:
+            return False
+        return self._devices.is_outdated(subject.record)
 
     def spend(self, subject: Subject, now: float) -> None:
         """Use up the subject's credential, if it is one that may be used only once.
@@ -64,14 +75,14 @@ class Identity:
         if use is not None and self._replay.use_together([use], now) is not None:
             raise CredentialRejected(Reason.USED_TWICE)
 
-    def _subject(self, credential: Credential, now: float) -> Subject:
+    def _subject(self, credential: Credential, now: float, *, recall: bool) -> Subject:
         if credential.certificate is not None:
             return self._certificates.authenticate(credential.certificate, now)
         if credential.is_signed_request:
             return self._of_signed_request(credential.unverified_token, now)
         token = parse(credential.unverified_token)
         if self._devices is not None and credential.authenticates_client and _is_device(token):
-            return self._devices.authenticate(token, now)
+            return self._devices.authenticate(token, now, recall=recall)
         return _authenticated(self._source_of(token, credential), token, now)
 
     def _of_signed_request(self, unverified_token: str, now: float) -> Subject:
@@ -81,6 +92,9 @@ class Identity:
 
     def _source_of(self, token: UnverifiedToken, credential: Credential) -> Source:
         claims, audience = token.unverified_claims, sole_audience(token.unverified_claims)
+        issuer = claims.get("iss")
+        if isinstance(issuer, str) and (issuer, audience) in self._sources and not credential.is_svid:
+            return self._sources[issuer, audience or ""]  # what is below comes to the same, and takes its time
         origins = [each for each in unverified_origins(claims) if not credential.is_svid or _is_spiffe(each)]
         for claim, there in (("iss", origins), ("aud", "aud" in claims)):
             if not there:

@@ -10,7 +10,7 @@ from authserver.jose.dpop import Proof, read_proof, sole_proof
 from authserver.jose.freshness import Freshness
 from authserver.jose.nonce import Nonces
 from authserver.model import Subject, Use
-from authserver.store.ports import ReplayStore
+from authserver.store.ports import DeviceReplayStore
 
 _REPLAYS: Final = "DPoP"
 """Under what name used proofs are remembered. No source can have it: their names have no capitals."""
@@ -27,7 +27,7 @@ class Proven:
 class Possession:
     """Accepts proofs. ``skew`` is how far clocks may differ, in seconds."""
 
-    def __init__(self, replay: ReplayStore, nonces: Nonces, *, skew: int) -> None:
+    def __init__(self, replay: DeviceReplayStore, nonces: Nonces, *, skew: int) -> None:
         self._replay = replay
         self._freshness = Freshness(nonces, skew=skew)
 
@@ -52,8 +52,10 @@ class Possession:
     def spend(self, proven: Proven, now: float, *, subject: Subject | None = None) -> None:
         """Use up a proof (RFC 9449 section 11.1), and with it the credential of ``subject`` if that is single-use.
 
-        Both are used up or neither: a proof that was used before costs nobody the credential that came with it.
+        Both are used up or neither: a proof that was used before costs nobody the credential that came with it. A
+        device must still be what it was taken for.
 
+        :raises Conflict: it is not, and nothing was used up.
         :raises CredentialRejected: ``used_twice``, the credential was; or ``expired``, it is over by now.
         :raises NonceWanted: the proof is over by now. Nothing is remembered that is, so a replay would not be noticed.
         :raises ProofRejected: ``proof_replayed``.
@@ -64,8 +66,13 @@ class Possession:
         if now >= proven.until:
             reason = Reason.PROOF_TIME_WRONG if proven.proof.nonce is None else Reason.NONCE_WRONG
             raise NonceWanted(reason, nonce=self.nonce(now))
-        used = self._replay.use_together([proof] if credential is None else [credential, proof], now)
+        used = self._use([proof] if credential is None else [credential, proof], now, subject)
         if used is proof:
             raise ProofRejected(Reason.PROOF_REPLAYED)
         if used is not None:
             raise CredentialRejected(Reason.USED_TWICE)
+
+    def _use(self, uses: Sequence[Use], now: float, subject: Subject | None) -> Use | None:
+        if subject is None or subject.record is None:
+            return self._replay.use_together(uses, now)
+        return self._replay.use_while(subject.record, uses, now)

@@ -4,7 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Protocol
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Protocol
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -20,6 +20,9 @@ _SOME_ALGORITHMS: Final = Keywords({"minItems": 1, "items": {"enum": sorted(ASYM
 IDENTITY_TYPES: Final = frozenset((None, "jwt"))
 """The header ``typ`` of an identity token. Every other kind of JWT has a type of its own (RFC 8725 section 3.11)."""
 
+
+OBJECT: Final = (dict, Mapping)
+"""What a claim that is an object is an instance of: nearly always of the first, which is ten times as quick to ask."""
 
 Attributes = Mapping[str, tuple[str, ...]]
 """What rules may match of a caller: for each attribute the spellings of its values."""
@@ -52,8 +55,7 @@ class JwksTable(Table):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
+class Identified(NamedTuple):
     """What a source reads from verified claims: the subject's name within the source, and its attributes."""
 
     subject: str
@@ -225,26 +227,30 @@ def spellings(value: Any) -> tuple[str, ...]:
 
     A list gives the spelling of each member. What has no plain spelling (an object, null) gives nothing.
     """
+    if isinstance(value, str):
+        return (value,)
     if isinstance(value, list):
         return tuple(spelling for member in value if not isinstance(member, list) for spelling in spellings(member))
     if isinstance(value, bool):
         return ("true" if value else "false",)
-    if isinstance(value, str):
-        return (value,)
     return (str(value),) if isinstance(value, int | float) else ()
 
 
 def attributes_at(claims: Mapping[str, Any], paths: Mapping[str, tuple[str, ...]]) -> Attributes:
     """The attributes that are present, each found at its path into the claims."""
-    found = {name: spellings(claim_at(claims, path)) for name, path in paths.items()}
-    return {name: values for name, values in found.items() if values}
+    attributes = {}
+    for name, path in paths.items():
+        values = spellings(claim_at(claims, path))
+        if values:
+            attributes[name] = values
+    return attributes
 
 
 def claim_at(claims: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """The claim at a path of member names, or None."""
     value: Any = claims
     for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value.get(name) if isinstance(value, OBJECT) else None
     return value
 
 

@@ -8,12 +8,14 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from authserver.errors import CredentialRejected, ProofRejected, Reason
 from authserver.jose.compact import UnverifiedToken, base64url_encode, parse
-from authserver.jose.jwk import SigningKey, export_public, import_public, public_members, thumbprint
+from authserver.jose.imported import ImportedKey, imported
+from authserver.jose.jwk import SigningKey, export_public
 from authserver.jose.sign import sign_under
 from authserver.jose.verify import media_type
 from authserver.oauth import DPOP_ALGORITHMS, DPOP_TYP
@@ -66,7 +68,7 @@ def read_proof(unverified_proof: str, *, method: str, url: str) -> Proof:
     :raises ProofRejected: with the reason of the first check that failed.
     """
     token = _parsed(unverified_proof)
-    jwk = _verified_key(token)
+    _, jwk, name = _verified_key(token)
     claims = token.unverified_claims
     identifier, issued_at = _text(claims, "jti"), _instant(claims, "iat")
     if len(identifier) > MAX_ID:
@@ -75,7 +77,6 @@ def read_proof(unverified_proof: str, *, method: str, url: str) -> Proof:
         raise ProofRejected(Reason.PROOF_METHOD_WRONG, method=method)
     if not same_address(_text(claims, "htu"), url):
         raise ProofRejected(Reason.PROOF_ADDRESS_WRONG, wanted=url)
-    name = thumbprint(jwk)
     nonce = _text(claims, "nonce") if "nonce" in claims else None
     return Proof(name, jwk, _use_id(name, identifier), issued_at, nonce, claims)
 
@@ -158,7 +159,7 @@ def _parsed(unverified_proof: str) -> UnverifiedToken:
         raise ProofRejected(Reason.PROOF_MALFORMED, because=error.reason.value, **error.facts) from error
 
 
-def _verified_key(token: UnverifiedToken) -> Mapping[str, str]:
+def _verified_key(token: UnverifiedToken) -> ImportedKey:
     """The public key in the header, once the signature is known to be by it."""
     header = token.unverified_header
     algorithm, jwk = header.get("alg"), header.get("jwk")
@@ -171,14 +172,14 @@ def _verified_key(token: UnverifiedToken) -> Mapping[str, str]:
     if not isinstance(jwk, Mapping):
         raise _malformed("jwk")
     try:
-        key = import_public(jwk, (algorithm,))
+        maker = imported(jwk, algorithm)
     except ValueError as error:
         raise _malformed("jwk") from error
     try:
-        key.verify(token.signing_input, token.signature)
+        maker.key.verify(token.signing_input, token.signature)
     except CredentialRejected as error:
         raise ProofRejected(Reason.PROOF_SIGNATURE_WRONG) from error
-    return public_members(jwk)
+    return maker
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:
@@ -207,6 +208,7 @@ def _bare(url: str) -> str:
     return url.partition("#")[0].partition("?")[0]
 
 
+@lru_cache(64)  # a proof is nearly always for the one address that it came to, spelled as we spell it
 def _normalized(url: str) -> tuple[str, str, int, str]:
     """:raises ValueError: it is no absolute http or https URL."""
     if not url.isascii() or any(character <= " " for character in url):

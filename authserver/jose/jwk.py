@@ -4,14 +4,16 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
 from authserver.errors import CredentialRejected, Reason
 from authserver.jose.compact import base64url_decode, base64url_encode
+from authserver.jose.ecdsa import Ecdsa
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -45,8 +47,21 @@ _ED25519_SMALL_ORDER: Final = frozenset(
 ASYMMETRIC: Final = frozenset((*_RSA, "ES256", "ES384", "ES512", *_ED25519))
 """Every algorithm that this package can verify. There is no symmetric one, and no ``none``."""
 
+
+class _Algorithm(Protocol):
+    def sign(self, signing_input: bytes, private: Any, /) -> bytes: ...
+
+    def verify(self, signing_input: bytes, public: Any, signature: bytes, /) -> bool: ...
+
+
 _PROVIDED = get_default_algorithms()
-_ALGORITHMS: Final = {name: _PROVIDED["EdDSA" if name in _ED25519 else name] for name in ASYMMETRIC}
+_ALGORITHMS: Final[Mapping[str, _Algorithm]] = {
+    **{name: _PROVIDED[name] for name in _RSA},
+    **dict.fromkeys(_ED25519, _PROVIDED["EdDSA"]),
+    "ES256": Ecdsa(ec.SECP256R1(), hashes.SHA256()),
+    "ES384": Ecdsa(ec.SECP384R1(), hashes.SHA384()),
+    "ES512": Ecdsa(ec.SECP521R1(), hashes.SHA512()),
+}
 _PRIVATE_MEMBERS: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 _THUMBPRINT_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "RSA": ("e", "kty", "n"),
@@ -85,8 +100,7 @@ class SigningKey:
 
     def sign(self, signing_input: bytes) -> bytes:
         """The raw signature, in the form that RFC 7518 section 3 gives for the algorithm."""
-        signature: bytes = _ALGORITHMS[self.algorithm].sign(signing_input, self.private)
-        return signature
+        return _ALGORITHMS[self.algorithm].sign(signing_input, self.private)
 
 
 def import_public(jwk: Mapping[str, Any], algorithms: Collection[str]) -> VerificationKey:

@@ -31,11 +31,16 @@ class Nonces:
         self._keys = tuple(keys)
         self._skew = skew
         self._lifetime = lifetime
+        self._newest = (-1, "")
 
     def give(self, now: float) -> str:
-        """A nonce that is fresh from ``now`` on."""
-        instant = int(now).to_bytes(_TIME_BYTES)
-        return base64url_encode(instant + _mac(self._keys[0], instant))
+        """A nonce that is fresh from ``now`` on, the same for everybody within a second."""
+        second, nonce = self._newest
+        if second != int(now):
+            instant = int(now).to_bytes(_TIME_BYTES)
+            nonce = base64url_encode(instant + _mac(self._keys[0], instant))
+            self._newest = int(now), nonce
+        return nonce
 
     def expiry(self, nonce: str, now: float) -> float | None:
         """When a nonce stops being fresh, in seconds since the epoch; None if it is none of ours, or not fresh."""

@@ -2,23 +2,36 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from authserver.jose.compact import base64url_encode
 from authserver.jose.jwk import SigningKey
 
+# Made once, because json.dumps makes one for each call that has options. Nothing that is signed can contain itself.
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
+
 
 def sign(key: SigningKey, typ: str, claims: Mapping[str, Any]) -> str:
     """A compact JWS over ``claims`` with ``typ``, ``alg`` and ``kid`` in its header (RFC 7515 section 7.1)."""
-    return sign_under({"typ": typ, "alg": key.algorithm, "kid": key.kid}, key, claims)
+    return _signed(_header(typ, key.algorithm, key.kid), key, claims)
 
 
 def sign_under(header: Mapping[str, Any], key: SigningKey, claims: Mapping[str, Any]) -> str:
     """A compact JWS over ``claims`` with just this header, whose ``alg`` must be the key's."""
-    signing_input = f"{_segment(header)}.{_segment(claims)}"
+    return _signed(_segment(header), key, claims)
+
+
+def _signed(header: str, key: SigningKey, claims: Mapping[str, Any]) -> str:
+    signing_input = f"{header}.{_segment(claims)}"
     return f"{signing_input}.{base64url_encode(key.sign(signing_input.encode('ascii')))}"
 
 
+@lru_cache(64)
+def _header(typ: str, algorithm: str, kid: str) -> str:
+    """The same in all tokens that a key signs."""
+    return _segment({"typ": typ, "alg": algorithm, "kid": kid})
+
+
 def _segment(value: Mapping[str, Any]) -> str:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return base64url_encode(text.encode("utf-8"))
+    return base64url_encode(_ENCODER.encode(value).encode("utf-8"))

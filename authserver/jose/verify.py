@@ -6,7 +6,7 @@ which single audience, which ``typ``, which algorithms, what time it is.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from authserver.errors import CredentialRejected, Reason
 from authserver.jose.compact import UnverifiedToken
@@ -30,7 +30,7 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedClaims:
-    """Claims whose signature, issuer, audience, type and times were verified. Only :func:`verify` makes them."""
+    """Claims whose signature, issuer, audience, type and times were verified. Only this module makes them."""
 
     claims: Mapping[str, Any]
     kid: str
@@ -41,11 +41,9 @@ class VerifiedClaims:
         :raises CredentialRejected: ``claim_missing`` or ``claim_malformed``.
         """
         value = self.claims.get(name)
-        if value is None:
-            raise CredentialRejected(Reason.CLAIM_MISSING, claim=name)
-        if not isinstance(value, str) or not value or not value.isprintable():
-            raise CredentialRejected(Reason.CLAIM_MALFORMED, claim=name)
-        return value
+        if isinstance(value, str) and value and value.isprintable():
+            return value
+        raise CredentialRejected(Reason.CLAIM_MISSING if value is None else Reason.CLAIM_MALFORMED, claim=name)
 
     def time(self, name: str) -> float:
         """A claim that must be a NumericDate, in seconds since the epoch (RFC 7519 section 2).
@@ -81,12 +79,26 @@ def verify(
     :raises CredentialRejected: with the reason of the first check that failed.
     :raises Unavailable: the issuer's keys cannot be known at the moment.
     """
-    kid, algorithm = named_key(
-        token, issuer=issuer, audience=audience, typ=typ, algorithms=algorithms, default_kid=default_kid
-    )
-    keys.find(kid, algorithm, now).verify(token.signing_input, token.signature)
-    check_times(token.unverified_claims, now, skew)
-    return VerifiedClaims(token.unverified_claims, kid)
+    named = named_key(token, issuer=issuer, audience=audience, typ=typ, algorithms=algorithms, default_kid=default_kid)
+    return named.verified_by(keys.find(named.kid, named.algorithm, now), now, skew)
+
+
+class NamedKey(NamedTuple):
+    """The key that a token must be verified with, by its name and algorithm. **Nothing is believed yet.**"""
+
+    kid: str
+    algorithm: str
+    unverified_token: UnverifiedToken
+
+    def verified_by(self, key: VerificationKey, now: float, skew: int) -> VerifiedClaims:
+        """What remains to be verified, once the key has been found. Times are as those of :func:`verify`.
+
+        :raises CredentialRejected: with the reason of the first check that failed.
+        """
+        token = self.unverified_token
+        key.verify(token.signing_input, token.signature)
+        check_times(token.unverified_claims, now, skew)
+        return VerifiedClaims(token.unverified_claims, self.kid)
 
 
 def named_key(
@@ -97,11 +109,11 @@ def named_key(
     typ: Collection[str | None],
     algorithms: Collection[str],
     default_kid: str | None = None,
-) -> tuple[str, str]:
-    """The ``kid`` and the algorithm of the key that a token must be verified with. **Nothing is believed yet.**
+) -> NamedKey:
+    """The key that a token must be verified with, for who must wait for that key. Arguments as for :func:`verify`.
 
-    For who must wait for that key. Whatever can be refused without a key is refused here, so that nobody waits, and no
-    issuer is asked, for a token that no key could help.
+    Whatever can be refused without a key is refused here, so that nobody waits, and no issuer is asked, for a token
+    that no key could help.
 
     :raises CredentialRejected: with the reason of the first check that failed.
     """
@@ -109,7 +121,7 @@ def named_key(
     if issuer is not None:
         _check_issuer(token.unverified_claims, issuer)
     _check_audience(token.unverified_claims, audience)
-    return kid, algorithm
+    return NamedKey(kid, algorithm, token)
 
 
 def sole_audience(claims: Mapping[str, Any]) -> str | None:
@@ -195,6 +207,8 @@ def _check_audience(claims: Mapping[str, Any], audience: str) -> None:
 
 def _instant(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
+    if type(value) is int and 0 <= value <= _LAST_INSTANT:  # nearly always, and in a quarter of the time
+        return value
     if value is None and name not in claims:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_INSTANT:

@@ -1,9 +1,10 @@
 """Minting: from an authorization to a signed access token (RFC 9068)."""
 
-import secrets
 from collections.abc import Callable
+from secrets import token_bytes
 from typing import Any, Protocol
 
+from authserver.jose.compact import base64url_encode
 from authserver.jose.jwk import SigningKey
 from authserver.jose.sign import sign
 from authserver.model import AccessToken, Authorization, Confirmation
@@ -20,7 +21,7 @@ class SigningKeys(Protocol):
 
 def random_token_id() -> str:
     """A ``jti`` of 128 random bits (RFC 6749 section 10.10)."""
-    return secrets.token_urlsafe(16)
+    return base64url_encode(token_bytes(16))
 
 
 class Minter:

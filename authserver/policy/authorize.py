@@ -44,21 +44,23 @@ class Policy:
         if not rules:
             raise CallerNotAdmitted(Reason.NO_RULE, resource=resource.identifier)
         wanted = requested(scope, resource)
-        refuse_beyond(wanted, dict.fromkeys(token for rule in rules for token in rule.scope))
+        refuse_beyond(wanted, frozenset().union(*[rule.scope for rule in rules]))
         granting = _granting(rules, wanted)
-        lifetime = min([self._lifetime, *(rule.lifetime for rule in granting if rule.lifetime is not None)])
-        return Authorization(subject, resource, wanted, lifetime, tuple(rule.name for rule in granting))
+        lifetime = min([self._lifetime, *[rule.lifetime for rule in granting if rule.lifetime is not None]])
+        return Authorization(subject, resource, wanted, lifetime, tuple([rule.name for rule in granting]))
 
     def would_allow(self, subject: Subject, resource: Resource, scope: str | None) -> tuple[str, ...]:
         """The rules in audit mode that would have granted something of what was asked for. They grant nothing.
 
         It answers for every request alike, whatever :meth:`authorize` decides, so that one audit event can hold both.
         """
-        wanted = scope.split(" ") if scope else resource.default_scopes
         rules = self._audited.matching(subject, resource.identifier)
-        return tuple(rule.name for rule in _granting(rules, wanted))
+        if not rules:
+            return ()
+        wanted = scope.split(" ") if scope else resource.default_scopes
+        return tuple([rule.name for rule in _granting(rules, wanted)])
 
 
-def _granting(rules: Iterable[Rule], wanted: Iterable[str]) -> tuple[Rule, ...]:
+def _granting(rules: Iterable[Rule], wanted: Iterable[str]) -> list[Rule]:
     asked = frozenset(wanted)
-    return tuple(rule for rule in rules if not asked.isdisjoint(rule.scope))
+    return [rule for rule in rules if not asked.isdisjoint(rule.scope)]

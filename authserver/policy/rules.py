@@ -77,11 +77,15 @@ class Condition:
     attribute: str
     pattern: Pattern
 
+    def is_met(self, subject: Subject) -> bool:
+        """Whether one of the subject's values of the attribute fits. A missing attribute never does."""
+        return any(map(self.pattern.matches, subject.attributes.get(self.attribute, ())))
+
     def mismatch(self, subject: Subject) -> Mismatch | None:
-        """What is wrong with the subject's attribute, or None. A missing attribute is always wrong."""
-        values = subject.attributes.get(self.attribute, ())
-        if any(map(self.pattern.matches, values)):
+        """What is wrong with the subject's attribute, or None."""
+        if self.is_met(subject):
             return None
+        values = subject.attributes.get(self.attribute, ())
         return Mismatch(self.attribute, Difference.UNEQUAL if values else Difference.MISSING, values, self.pattern)
 
 
@@ -109,7 +113,10 @@ class Rule:
 
     def matches(self, subject: Subject) -> bool:
         """Whether every condition is met. The source and the resource are the index's to compare."""
-        return next(self.mismatches(subject), None) is None
+        for condition in self.conditions:
+            if not condition.is_met(subject):
+                return False
+        return all(self._spells_out(*each) for each in subject.named_only.items())
 
     def _spells_out(self, attribute: str, value: str) -> bool:
         return any(each.attribute == attribute and value in each.pattern.literals for each in self.conditions)

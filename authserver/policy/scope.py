@@ -1,6 +1,5 @@
 """Scopes: a set of tokens, and a space-separated string only on the wire (RFC 6749 section 3.3)."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from authserver.errors import Reason, ScopeRefused
@@ -27,16 +26,21 @@ def requested(scope: str | None, resource: Resource) -> tuple[str, ...]:
             raise ScopeRefused(Reason.SCOPE_MISSING)
         return resource.default_scopes
     tokens = tuple(dict.fromkeys(scope.split(" ")))
-    if not all(map(is_scope_token, tokens)):
-        raise ScopeRefused(Reason.SCOPE_MALFORMED)
-    unknown = tuple(token for token in tokens if token not in resource.scopes)
-    if unknown:
-        raise ScopeRefused(Reason.SCOPE_UNKNOWN, unknown=unknown)
+    if not resource.scopes.issuperset(tokens):
+        raise _refused(tokens, resource)
     return tokens
 
 
-def refuse_beyond(wanted: tuple[str, ...], granted: Mapping[str, object]) -> None:
+def _refused(tokens: tuple[str, ...], resource: Resource) -> ScopeRefused:
+    # The scopes of a resource are well formed: that was looked at with the configuration.
+    unknown = tuple(token for token in tokens if token not in resource.scopes)
+    if not all(map(is_scope_token, unknown)):
+        return ScopeRefused(Reason.SCOPE_MALFORMED)
+    return ScopeRefused(Reason.SCOPE_UNKNOWN, unknown=unknown)
+
+
+def refuse_beyond(wanted: tuple[str, ...], granted: frozenset[str]) -> None:
     """:raises ScopeRefused: ``scope_not_allowed``; not everything that is wanted is among what is granted."""
-    refused = tuple(token for token in wanted if token not in granted)
-    if refused:
+    if not granted.issuperset(wanted):
+        refused = tuple(token for token in wanted if token not in granted)
         raise ScopeRefused(Reason.SCOPE_NOT_ALLOWED, refused=refused, allowed=tuple(sorted(granted)))

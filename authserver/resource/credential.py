@@ -66,7 +66,7 @@ def presented_credential(request: ApiRequest) -> tuple[str, str]:
     :raises CredentialRejected: it has characters that no token has.
     """
     header = ",".join(request.authorization).strip(" \t")
-    if _ONE_MORE_CREDENTIAL.search(header):
+    if "," in header and _ONE_MORE_CREDENTIAL.search(header):
         raise RequestMalformed(Reason.CREDENTIAL_REPEATED)
     name, _, token = header.partition(" ")
     scheme = _SCHEMES.get(name.lower())

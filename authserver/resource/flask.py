@@ -14,7 +14,8 @@ The last line serves the metadata document that challenges point to (RFC 9728).
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any, Final, ParamSpec
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from flask import Flask, Response, after_this_request, current_app, has_request_context, request
 from flask.typing import ResponseReturnValue
@@ -26,6 +27,9 @@ from authserver.resource.credential import ApiRequest
 from authserver.resource.requirement import Need, Needs
 from authserver.resource.token import Accepted, VerifiedToken
 from authserver.resource.wsgi import client_certificate, offered_proof
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 P = ParamSpec("P")
 
@@ -69,12 +73,15 @@ class ResourceServer(Adapter):
         declared = Needs(*needs, any_of=any_of, optional=optional)
 
         def protect(view: Callable[P, Any]) -> Callable[P, ResponseReturnValue]:
+            asynchronous = iscoroutinefunction(view)  # asked once, because Flask asks for each request
+
             @wraps(view)
             def protected(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
                 refusal = self._refusal(declared)
                 if refusal is not None:
                     return refusal
-                result: ResponseReturnValue = current_app.ensure_sync(view)(*args, **kwargs)
+                run = current_app.ensure_sync(view) if asynchronous else view
+                result: ResponseReturnValue = run(*args, **kwargs)
                 return result
 
             return protected
@@ -109,7 +116,7 @@ class ResourceServer(Adapter):
 
         :raises RuntimeError: what runs is not protected by :meth:`requires` or :meth:`protect`.
         """
-        requests = _accepted() if has_request_context() else {}
+        requests = _accepted(request.environ) if has_request_context() else {}
         if self not in requests:
             return super().optional_token
         accepted = requests[self]
@@ -117,7 +124,8 @@ class ResourceServer(Adapter):
 
     def _refusal(self, needs: Needs) -> Response | None:
         """The answer to a request that may not pass. None for one that may, whose token is kept for its view."""
-        requirement, incoming, known = needs.of(request), self._incoming(), _accepted()
+        environ = request.environ  # once: each way through the proxy costs as much as a look-up of the token
+        requirement, incoming, known = needs.of(request), self._incoming(environ), _accepted(environ)
         before = known.get(self)
         try:
             accepted = self.protection.check(incoming, requirement, before)
@@ -128,10 +136,9 @@ class ResourceServer(Adapter):
             _hand_over(accepted)
         return None
 
-    def _incoming(self) -> ApiRequest:
+    def _incoming(self, environ: "WSGIEnvironment") -> ApiRequest:
         # Straight from the WSGI environment (PEP 3333), because nearly every request has neither query nor body. It
         # has room for one Authorization header: servers join repeated ones.
-        environ = request.environ
         header = environ.get("HTTP_AUTHORIZATION")
         return ApiRequest(
             authorization=(header,) if header else (),
@@ -147,12 +154,12 @@ class ResourceServer(Adapter):
         return _response(self.protection.metadata)
 
 
-def _accepted() -> dict[ResourceServer, Accepted | None]:
+def _accepted(environ: "WSGIEnvironment") -> dict[ResourceServer, Accepted | None]:
     """What this request was accepted with: an application may have several resource servers.
 
     Not in :data:`flask.g`: where an application has pushed its context once, all later requests share that.
     """
-    accepted: dict[ResourceServer, Accepted | None] = request.environ.setdefault(_ACCEPTED, {})
+    accepted: dict[ResourceServer, Accepted | None] = environ.setdefault(_ACCEPTED, {})
     return accepted
 
 

@@ -6,18 +6,22 @@ Only the work of the signature is remembered. Who uses an entry checks its times
 import contextlib
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from authserver.jose.jwk import VerificationKey
 from authserver.resource.token import VerifiedToken
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """A token and the key whose signature it carries."""
 
     token: VerifiedToken
     key: VerificationKey
+
+    @property
+    def kid(self) -> str:
+        """The name of that key in the token."""
+        return self.token.kid
 
 
 def fingerprint(token: str) -> bytes:
@@ -46,8 +50,8 @@ class TokenMemory:
     def remember(self, fingerprint: bytes, entry: Remembered) -> None:
         """Keep an entry, until it is forgotten or has to make room."""
         self._entries[fingerprint] = entry
-        with contextlib.suppress(KeyError):  # another thread has made the room already
-            while len(self._entries) > self._capacity:
+        while len(self._entries) > self._capacity:
+            with contextlib.suppress(KeyError):  # another thread has made the room already
                 self._entries.popitem(last=False)
 
     def forget(self, fingerprint: bytes) -> None:

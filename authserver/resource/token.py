@@ -38,12 +38,12 @@ class VerifiedToken:
             audience=audience,
             subject=verified.text("sub"),
             client_id=verified.text("client_id"),
-            scope=frozenset(verified.text("scope").split(" ")) - {""} if "scope" in verified.claims else frozenset(),
+            scope=_scope(verified),
             issued_at=verified.time("iat"),
             expires_at=verified.time("exp"),
             jti=verified.text("jti"),
             kid=verified.kid,
-            claims=MappingProxyType(dict(verified.claims)),
+            claims=MappingProxyType(verified.claims),
         )
 
     @property
@@ -71,6 +71,10 @@ class VerifiedToken:
     def has_scope(self, *scopes: str) -> bool:
         """Whether all of ``scopes`` are granted, for a view that does more for those who may."""
         return self.scope.issuperset(scopes)
+
+
+def _scope(verified: VerifiedClaims) -> frozenset[str]:
+    return frozenset(filter(None, verified.text("scope").split(" "))) if "scope" in verified.claims else frozenset()
 
 
 class Accepted(NamedTuple):

@@ -14,7 +14,7 @@ from authserver.jose.compact import parse
 from authserver.jose.flight import Wait
 from authserver.jose.jwk import ASYMMETRIC, VerificationKey
 from authserver.jose.nonce import Nonces
-from authserver.jose.verify import Keys, check_age, check_times, named_key, verify
+from authserver.jose.verify import Keys, NamedKey, check_age, check_times, named_key
 from authserver.oauth import ACCESS_TOKEN_TYP, LONGEST_LIFETIME
 from authserver.resource.certificates import check_certificate
 from authserver.resource.credential import OfferedProof
@@ -166,14 +166,15 @@ class AccessTokenVerifier:
         """The steps of :meth:`verify`, or with a ``proof`` those of :meth:`verify_bound`."""
         now, name = self._clock(), fingerprint(token)
         remembered = self._memory.recall(name)
-        if remembered is None:
-            verified = await self._verify(token, name, now, waits)
+        named = remembered or self._named(token)
+        pending = self._keys.awaited(named.kid, now)
+        if pending is not None:
+            await _patiently(pending, waits)
+        if isinstance(named, Remembered):
+            self._check_again(named, name, now)
+            verified = named.token
         else:
-            verified = remembered.token
-            pending = self._keys.awaited(verified.kid, now)
-            if pending is not None:
-                await _patiently(pending, waits)
-            self._check_again(remembered, name, now)
+            verified = self._verify(named, name, now)
         nonce = None
         if proof is not None:
             nonce = await self._proofs.check(proof, token, verified, now, waits)
@@ -183,15 +184,14 @@ class AccessTokenVerifier:
             await self._introspector.check(token, verified, now, waits)
         return Accepted(verified, nonce)
 
-    async def _verify(self, token: str, name: bytes, now: float, waits: Waits) -> VerifiedToken:
-        unverified = parse(token)
-        profile = _Profile(issuer=self.issuer, audience=self.audience, typ=_TYP, algorithms=self._algorithms)
-        kid, algorithm = named_key(unverified, **profile)
-        pending = self._keys.awaited(kid, now)
-        if pending is not None:
-            await _patiently(pending, waits)
-        key = self._key(kid, algorithm, now)
-        verified = verify(unverified, keys=_Found(key), now=now, skew=self._leeway, **profile)
+    def _named(self, token: str) -> NamedKey:
+        return named_key(
+            parse(token), issuer=self.issuer, audience=self.audience, typ=_TYP, algorithms=self._algorithms
+        )
+
+    def _verify(self, named: NamedKey, name: bytes, now: float) -> VerifiedToken:
+        key = self._key(named.kid, named.algorithm, now)
+        verified = named.verified_by(key, now, self._leeway)
         check_age(verified, max_age=LONGEST_LIFETIME, now=now, skew=self._leeway)
         believed = VerifiedToken.of(verified, self.issuer, self.audience)
         self._memory.remember(name, Remembered(believed, key))
@@ -199,7 +199,7 @@ class AccessTokenVerifier:
 
     def _check_again(self, remembered: Remembered, name: bytes, now: float) -> None:
         try:
-            key = self._key(remembered.token.kid, remembered.key.algorithm, now)
+            key = self._key(remembered.kid, remembered.key.algorithm, now)
             if key is not remembered.key and key != remembered.key:
                 raise CredentialRejected(Reason.KEY_UNKNOWN)  # the issuer gave the same kid to another key
             check_times(remembered.token.claims, now, self._leeway)
@@ -232,22 +232,3 @@ def _refuse_unusable(issuer: str, audience: str, algorithms: Collection[str], le
 async def _patiently(wait: Wait, waits: Waits) -> None:
     with contextlib.suppress(TimeoutError):
         await waits.result(wait.landed, wait.seconds)
-
-
-class _Profile(TypedDict):
-    """What RFC 9068 section 4 wants of a token that can be seen without a key."""
-
-    issuer: str
-    audience: str
-    typ: Collection[str | None]
-    algorithms: Collection[str]
-
-
-class _Found:
-    """The key that was waited for, where :func:`verify` looks it up."""
-
-    def __init__(self, key: VerificationKey) -> None:
-        self._key = key
-
-    def find(self, _kid: str, _algorithm: str, _now: float) -> VerificationKey:
-        return self._key

@@ -15,7 +15,7 @@ from authserver.identity.authenticate import Identity
 from authserver.identity.devices import LONGEST_ASSERTION, DeviceCallers
 from authserver.identity.sources.device import DeviceTable, doubt
 from authserver.jose.jwk import SigningKey, thumbprint
-from authserver.model import DEVICE_ATTRIBUTES, Credential, Device, Subject
+from authserver.model import DEVICE_ATTRIBUTES, Credential, Device, DeviceRecord, Subject
 from authserver.store.sqlite import SqliteStore
 from authserver.testing import FakeIssuer, FrozenClock, hostile_tokens
 from authserver.testing.splice import splice
@@ -370,7 +370,7 @@ def test_what_cannot_be_a_device_needs_no_look_into_the_store(world: World) -> N
     class Away:
         """A store that nobody may ask."""
 
-        def read_device(self, client_id: str) -> Device | None:
+        def read_record(self, client_id: str) -> DeviceRecord | None:
             raise Unavailable(Reason.STORE_UNAVAILABLE, cause=client_id)
 
     away = world.recognizing(TABLES, Away())

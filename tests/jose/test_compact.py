@@ -48,7 +48,10 @@ def test_a_token_is_taken_apart_and_nothing_in_it_is_believed() -> None:
 
 
 def test_the_representation_of_a_token_shows_neither_signature_nor_signing_input() -> None:
-    assert "signature" not in repr(parse(compact()))
+    for taken in (parse(compact()), split(compact())):
+        assert "signature" not in repr(taken)
+        assert "signing_input" not in repr(taken)
+        assert repr(taken).startswith(f"{type(taken).__name__}(")
 
 
 def test_what_joserfc_writes_is_read_the_same() -> None:
@@ -184,6 +187,49 @@ def test_the_size_is_bounded_exactly() -> None:
 
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@pytest.mark.parametrize("spelled", ["AAAA", "AAA", "AA"])
+def test_no_character_but_those_of_the_alphabet_is_decoded_anywhere(spelled: str) -> None:
+    for place in range(len(spelled)):
+        for character in map(chr, range(0x180)):
+            text = spelled[:place] + character + spelled[place + 1 :]
+            if character not in ALPHABET:
+                with pytest.raises(ValueError, match=r"."):
+                    base64url_decode(text)
+            elif place < len(spelled) - 1:
+                assert base64url_encode(base64url_decode(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("token", "part"),
+    [
+        (compact().replace(".", "+."), "serialization"),
+        (f"{HEAD}.{BODY}=.{TAIL}", "serialization"),
+        (f"{HEAD}.{BODY}.", "serialization"),
+        (f"{HEAD}x.{BODY}.{TAIL}", "segment"),
+        (compact(header=b"[]"), "segment"),
+        (f"{HEAD}..{TAIL}", "claims"),
+        (compact(claims=b"[]"), "claims"),
+    ],
+)
+def test_the_operator_learns_what_of_a_token_is_malformed(token: str, part: str) -> None:
+    with pytest.raises(CredentialRejected) as caught:
+        parse(token)
+    assert caught.value.facts == {"part": part}
+
+
+def test_a_header_that_was_read_before_is_the_same_and_cannot_be_changed() -> None:
+    first, second = parse(compact(claims=b'{"a":1}')), parse(compact(claims=b'{"a":2}'))
+    assert first.unverified_header == second.unverified_header == {"alg": "ES256"}
+    with pytest.raises(TypeError):
+        first.unverified_header["alg"] = "none"  # type: ignore[index]
+
+
+def test_a_header_too_long_to_be_kept_is_read_all_the_same() -> None:
+    long = {"alg": "ES256", "x5c": ["x" * 2000]}
+    for _ in range(2):
+        assert parse(compact(header=json.dumps(long).encode())).unverified_header == long
 
 
 @pytest.mark.parametrize("raw", [b"a", b"ab", b"abc", b"\x00", b"\xff\xff"])

@@ -13,6 +13,7 @@ from authserver.table import IN_SECONDS, Strings, within
 _LONGEST_CODE_LIFETIME: Final = 24 * 3600
 _NEARLY: Final = 0.8
 _ONLY_INVITED: Final = "{} is there only if the device's invitation gave it"
+_OWN: Final = tuple(sorted(DEVICE_ATTRIBUTES))
 _NOT_MATCHED: Final = frozenset(("app_version", "client_id", "client_name"))
 
 
@@ -67,5 +68,5 @@ def doubt(attribute: str) -> str | None:
 
 def device_attributes(device: Device) -> Attributes:
     """What rules may match of a device."""
-    own = {name: value for name in sorted(DEVICE_ATTRIBUTES) if (value := getattr(device, name)) is not None}
+    own = {name: value for name in _OWN if (value := getattr(device, name)) is not None}
     return {name: (value,) for name, value in {**device.attributes, **own}.items()}

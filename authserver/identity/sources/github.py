@@ -29,6 +29,7 @@ _ATTRIBUTES: Final = (
     "repository_visibility",
     "actor_id",
 )
+_PATHS: Final = {name: (name,) for name in _ATTRIBUTES}
 _IDENTIFYING: Final = frozenset(
     ("repository_id", "repository_owner_id", "ref", "environment", "workflow_ref", "event_name")
 )
@@ -71,7 +72,7 @@ class GitHubTable(JwtSourceTable):
 
     def identify(self, verified: VerifiedClaims) -> Identified:
         """See :meth:`JwtSourceTable.identify`."""
-        return Identified(_subject(verified), attributes_at(verified.claims, {name: (name,) for name in _ATTRIBUTES}))
+        return Identified(_subject(verified), attributes_at(verified.claims, _PATHS))
 
     def named_only(self, attributes: Attributes) -> Mapping[str, str]:
         """See :meth:`JwtSourceTable.named_only`."""

@@ -25,6 +25,7 @@ _ATTRIBUTES: Final = (
     "environment_protected",
     "pipeline_source",
 )
+_PATHS: Final = {name: (name,) for name in _ATTRIBUTES}
 _IDENTIFYING: Final = frozenset(("project_id", "ref", "ref_type", "environment", "pipeline_source"))
 # Until GitLab 18.2.2 the merge request of a fork, run in the project that it is for, had the identity of that project,
 # and a branch of any name. Its pipeline may start others, so these need to be asked for by name, too.
@@ -57,7 +58,7 @@ class GitLabTable(JwtSourceTable):
 
     def identify(self, verified: VerifiedClaims) -> Identified:
         """See :meth:`JwtSourceTable.identify`."""
-        return Identified(_subject(verified), attributes_at(verified.claims, {name: (name,) for name in _ATTRIBUTES}))
+        return Identified(_subject(verified), attributes_at(verified.claims, _PATHS))
 
     def named_only(self, attributes: Attributes) -> Mapping[str, str]:
         """See :meth:`JwtSourceTable.named_only`."""

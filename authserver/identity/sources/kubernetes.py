@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
 from authserver.errors import CredentialRejected, Reason
-from authserver.identity.source import Identified, JwtSourceTable, attributes_at, claim_at
+from authserver.identity.source import OBJECT, Identified, JwtSourceTable, attributes_at, claim_at
 from authserver.jose.verify import VerifiedClaims
 
 _CLAIM: Final = "kubernetes.io"
@@ -52,18 +52,18 @@ class KubernetesTable(JwtSourceTable):
 
 
 def _subject(verified: VerifiedClaims) -> str:
+    # A token made from a Secret has neither this claim nor an end; a projected one always has both.
+    if not isinstance(verified.claims.get(_CLAIM), OBJECT):
+        raise CredentialRejected(Reason.LEGACY_SERVICE_ACCOUNT_TOKEN)
     namespace = _name(verified.claims, "namespace")
     service_account = _name(verified.claims, "service_account")
-    subject = f"system:serviceaccount:{namespace}:{service_account}"
-    if verified.text("sub") != subject:
-        raise CredentialRejected(Reason.SUBJECT_MISMATCH, sub=verified.text("sub"), claims=subject)
+    subject, sent = f"system:serviceaccount:{namespace}:{service_account}", verified.text("sub")
+    if sent != subject:
+        raise CredentialRejected(Reason.SUBJECT_MISMATCH, sub=sent, claims=subject)
     return subject
 
 
 def _name(claims: Mapping[str, Any], attribute: str) -> str:
-    # A token made from a Secret has neither this claim nor an end; a projected one always has both.
-    if not isinstance(claims.get(_CLAIM), Mapping):
-        raise CredentialRejected(Reason.LEGACY_SERVICE_ACCOUNT_TOKEN)
     name = claim_at(claims, _PATHS[attribute])
     if not isinstance(name, str) or not name or ":" in name:
         raise CredentialRejected(Reason.CLAIM_MALFORMED, claim=".".join(_PATHS[attribute]))
