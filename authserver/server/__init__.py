@@ -42,7 +42,7 @@ from authserver.server.signed_requests import forward_to_sts
 from authserver.server.stores import begin_store, has_store, open_onlooker, open_store
 from authserver.settings import Settings
 from authserver.store.health import StoreHealth
-from authserver.store.ports import ReplayStore, RingStore, Store
+from authserver.store.ports import DeviceReplayStore, RingStore, Store
 from authserver.telemetry import audit_writer
 from authserver.telemetry.observer import Telemetry
 
@@ -203,7 +203,7 @@ def plan(settings: Settings) -> Plan:
     )
 
 
-def _possession(settings: Settings, keys: MasterKeys, replay: ReplayStore) -> Possession:
+def _possession(settings: Settings, keys: MasterKeys, replay: DeviceReplayStore) -> Possession:
     skew = settings.server.clock_skew
     return Possession(replay, Nonces(keys.derive(f"dpop nonce {settings.server.issuer}"), skew=skew), skew=skew)
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from authserver.errors import CredentialRejected, Reason, Unavailable
-from authserver.model import Device, Use
-from authserver.store import sqlite_devices
+from authserver.errors import CredentialRejected, Reason
+from authserver.model import Device, DeviceRecord, Use
+from authserver.store import sqlite_devices, sqlite_uses
+from authserver.store.sqlite_links import OutagesTranslated
 
 
 class SqliteOnlooker:
@@ -30,9 +31,14 @@ class SqliteOnlooker:
         """See :class:`~authserver.store.ports.ReplayStore`."""
         if not self._path.exists():
             return None
-        return next((use for use in uses if self._used(use.source, use.token_id, now)), None)
+        return next((use for use in uses if self._is_used(use, now)), None)
 
     def read_device(self, client_id: str) -> Device | None:
+        """See :class:`~authserver.store.ports.DeviceReader`."""
+        record = self.read_record(client_id)
+        return None if record is None else record.device
+
+    def read_record(self, client_id: str) -> DeviceRecord | None:
         """See :class:`~authserver.store.ports.DeviceReader`."""
         if not self._path.exists():
             return None
@@ -40,19 +46,13 @@ class SqliteOnlooker:
             # A store that the server has not upgraded yet knows no devices.
             if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'devices'").fetchone() is None:
                 return None
-            return sqlite_devices.read_device(connection, client_id)
+            return sqlite_devices.read_record(connection, client_id)
 
-    def _used(self, source: str, token_id: str, now: float) -> bool:
-        statement = "SELECT EXISTS (SELECT 1 FROM used WHERE source = ? AND token_id = ? AND expires_at > ?)"
+    def _is_used(self, use: Use, now: float) -> bool:
         with self._reading() as connection:
-            (used,) = connection.execute(statement, (source, token_id, now)).fetchone()
-        return bool(used)
+            return sqlite_uses.is_used(connection, use, now)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
-                yield connection
-        except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", type(error).__name__)
-            raise Unavailable(Reason.STORE_UNAVAILABLE, cause=name) from error
+        with OutagesTranslated(), closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
+            yield connection

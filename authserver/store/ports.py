@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from authserver.model import Device, Invitation, Use
+from authserver.model import Device, DeviceRecord, Invitation, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,20 @@ class ReplayStore(Protocol):
         ...  # a protocol has no body
 
 
+class DeviceReplayStore(ReplayStore, Protocol):
+    """Remembers, too, what devices use, as long as they are what they were taken for."""
+
+    def use_while(self, record: DeviceRecord, uses: Sequence[Use], now: float) -> Use | None:
+        """As :meth:`use_together`, if nothing about the device has changed since ``record`` was read.
+
+        Both are one step wherever device and uses can be reached in one. What is remembered need not survive a loss
+        of power: it is for what nobody can do anything with but the device itself.
+
+        :raises Conflict: the device has changed, is revoked since, or is not there. Nothing is remembered.
+        """
+        ...  # a protocol has no body
+
+
 class RevocationStore(Protocol):
     """Remembers which tokens were taken back."""
 
@@ -77,6 +91,10 @@ class DeviceReader(Protocol):
 
     def read_device(self, client_id: str) -> Device | None:
         """The device, revoked or not."""
+        ...  # a protocol has no body
+
+    def read_record(self, client_id: str) -> DeviceRecord | None:
+        """The same, with what the store compares to tell whether it has changed."""
         ...  # a protocol has no body
 
 
@@ -134,7 +152,7 @@ class Onlooker(ReplayStore, DeviceReader, Protocol):
     """Says what a store would say, and changes nothing in it."""
 
 
-class Store(RingStore, ReplayStore, RevocationStore, DeviceStore, Protocol):
+class Store(RingStore, DeviceReplayStore, RevocationStore, DeviceStore, Protocol):
     """Everything that one store does."""
 
     def check(self) -> None:

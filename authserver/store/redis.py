@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from authserver.errors import Conflict, CredentialRejected, Reason, Unavailable
-from authserver.model import Device, Invitation, Use
+from authserver.model import Device, DeviceRecord, Invitation, Use
 from authserver.store import redis_devices, redis_scripts
 from authserver.store.ports import RingRecord
 from authserver.store.redis_client import RedisClient
@@ -91,6 +91,30 @@ class RedisStore:
             tried += together
         return None
 
+    def use_while(self, record: DeviceRecord, uses: Sequence[Use], now: float) -> Use | None:
+        """See :meth:`authserver.store.ports.DeviceReplayStore.use_while`.
+
+        In a cluster a device lives apart from what it uses, so there it is looked at first.
+        """
+        keys = [self._keys.device(record.device.client_id), *self._used(uses)]
+        if len(set(map(self._client.slot, keys))) > 1:
+            if self.read_record(record.device.client_id) != record:
+                raise Conflict("the device has changed")
+            return self.use_together(uses, now)
+        by = self._attempt()
+        arguments = (repr(now), by, *record.version, *(repr(use.expires_at) for use in uses))
+        call = Call(redis_scripts.USE_WHILE, keys, arguments)
+        try:
+            position = self._client.run(lambda session: session.one(call, replicas=True, current=True))
+        except Unavailable:
+            with suppress(Unavailable):
+                self._forget(uses, by)
+            raise
+        if position < 0:
+            self._forget(uses, by)  # an attempt that was interrupted may have come before the change
+            raise Conflict("the device has changed")
+        return uses[position - 1] if position else None
+
     def revoke(self, issuer: str, jti: str, *, expires_at: float) -> None:
         """Remember that the token ``jti`` of ``issuer`` was revoked, until ``expires_at``."""
         key = self._keys.revoked(issuer, jti)
@@ -122,6 +146,10 @@ class RedisStore:
     def read_device(self, client_id: str) -> Device | None:
         """The device, revoked or not."""
         return self._client.run(lambda session: redis_devices.read_device(session, self._keys, client_id))
+
+    def read_record(self, client_id: str) -> DeviceRecord | None:
+        """The device with what is kept of it."""
+        return self._client.run(lambda session: redis_devices.read_record(session, self._keys, client_id))
 
     def list_devices(
         self, sources: Sequence[str], *, owner: str | None = None, after: str = "", limit: int = 100
@@ -175,18 +203,20 @@ class RedisStore:
 
     def _in_one_slot(self, uses: Sequence[Use]) -> list[list[Use]]:
         groups: dict[int, list[Use]] = {}
-        for use in uses:
-            groups.setdefault(self._client.slot(self._keys.used(use.source, use.token_id)), []).append(use)
+        for use, key in zip(uses, self._used(uses), strict=True):
+            groups.setdefault(self._client.slot(key), []).append(use)
         return list(groups.values())
 
     def _use(self, uses: Sequence[Use], now: float, by: str) -> Use | None:
-        keys = [self._keys.used(use.source, use.token_id) for use in uses]
-        call = Call(redis_scripts.USE, keys, (repr(now), by, *(repr(use.expires_at) for use in uses)))
+        call = Call(redis_scripts.USE, self._used(uses), (repr(now), by, *(repr(use.expires_at) for use in uses)))
         position = self._client.run(lambda session: session.one(call, replicas=True))
         return uses[position - 1] if position else None
 
+    def _used(self, uses: Sequence[Use]) -> list[str]:
+        return [self._keys.used(use.source, use.token_id) for use in uses]
+
     def _forget(self, uses: Sequence[Use], by: str) -> None:
-        calls = [Call(redis_scripts.UNUSE, (self._keys.used(use.source, use.token_id),), (by,)) for use in uses]
+        calls = [Call(redis_scripts.UNUSE, (key,), (by,)) for key in self._used(uses)]
         self._client.run(lambda session: session.run(*calls))
 
     def _attempt(self) -> str:

@@ -65,6 +65,9 @@ class Breakers:
 
     def of(self, server: object) -> CircuitBreaker:
         """The breaker of a server, or of whatever stands for one."""
+        known = self._by_server.get(server)
+        if known is not None:
+            return known
         with self._lock:
             return self._by_server.setdefault(server, CircuitBreaker(timer=self._timer))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from authserver.model import Device, Invitation
+from authserver.model import Device, DeviceRecord, Invitation
 from authserver.store import redis_scripts
 from authserver.store.records import (
     invitation_document,
@@ -58,7 +58,15 @@ def read_invitations(session: Session, keys: Keys, code_hashes: Sequence[str]) -
 
 def read_device(session: Session, keys: Keys, client_id: str) -> Device | None:
     """See :meth:`authserver.store.ports.DeviceReader.read_device`."""
-    return device_of(session.one(Call("HMGET", (keys.device(client_id),), FIELDS), current=True))
+    record = read_record(session, keys, client_id)
+    return None if record is None else record.device
+
+
+def read_record(session: Session, keys: Keys, client_id: str) -> DeviceRecord | None:
+    """See :meth:`authserver.store.ports.DeviceReader.read_record`."""
+    values = session.one(Call("HMGET", (keys.device(client_id),), FIELDS), current=True)
+    device = device_of(values)
+    return None if device is None else DeviceRecord(device, tuple(value or "" for value in values))
 
 
 def read_devices(session: Session, keys: Keys, client_ids: Sequence[str]) -> list[Device | None]:

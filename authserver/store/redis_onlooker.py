@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from authserver.errors import CredentialRejected, Reason
-from authserver.model import Device, Use
+from authserver.model import Device, DeviceRecord, Use
 from authserver.store import redis_devices
 from authserver.store.redis_client import RedisClient
 from authserver.store.redis_keys import Keys
@@ -32,3 +32,7 @@ class RedisOnlooker:
     def read_device(self, client_id: str) -> Device | None:
         """See :class:`~authserver.store.ports.DeviceReader`."""
         return self._client.run(lambda session: redis_devices.read_device(session, self._keys, client_id))
+
+    def read_record(self, client_id: str) -> DeviceRecord | None:
+        """See :class:`~authserver.store.ports.DeviceReader`."""
+        return self._client.run(lambda session: redis_devices.read_record(session, self._keys, client_id))

@@ -48,22 +48,41 @@ return version
 """)
 """Ring; the version expected or nothing, the document, whose attempt. The new version, or nothing for a conflict."""
 
+_USE: Final = f"""
+local function use(keys, now, by, expiries)
+  for position, key in ipairs(keys) do
+    local expires_at, user = string.match(redis.call('GET', key) or '', '^(%S+) (%S+)$')
+    if expires_at and tonumber(expires_at) > now and user ~= by then return position end
+  end
+  for position, key in ipairs(keys) do
+    local expires_at = expiries[position]
+    redis.call('SET', key, expires_at .. ' ' .. by, 'PXAT', deadline(tonumber(expires_at), now, {KEPT_LONGER}))
+  end
+  return 0
+end
+"""
+
 USE: Final = Script(
     _DEADLINE
-    + f"""
-local now, by = tonumber(ARGV[1]), ARGV[2]
-for position, key in ipairs(KEYS) do
-  local expires_at, user = string.match(redis.call('GET', key) or '', '^(%S+) (%S+)$')
-  if expires_at and tonumber(expires_at) > now and user ~= by then return position end
-end
-for position, key in ipairs(KEYS) do
-  local expires_at = ARGV[2 + position]
-  redis.call('SET', key, expires_at .. ' ' .. by, 'PXAT', deadline(tonumber(expires_at), now, {KEPT_LONGER}))
-end
-return 0
+    + _USE
+    + """
+return use(KEYS, tonumber(ARGV[1]), ARGV[2], {unpack(ARGV, 3)})
 """
 )
 """Things to use, of one slot; now, whose attempt, when each expires. Which of them was used before, from 1; or 0."""
+
+USE_WHILE: Final = Script(
+    _DEADLINE
+    + _USE
+    + """
+for position, value in ipairs(redis.call('HMGET', KEYS[1], 'document', 'thumbprint', 'key', 'revoked_at')) do
+  if (value or '') ~= ARGV[2 + position] then return -1 end
+end
+return use({unpack(KEYS, 2)}, tonumber(ARGV[1]), ARGV[2], {unpack(ARGV, 7)})
+"""
+)
+"""A device, things that it uses; now, whose attempt, what is known of the device, when each expires. As USE; -1 if the
+device is not as it was known."""
 
 UNUSE: Final = Script("""
 if string.match(redis.call('GET', KEYS[1]) or '', ' (%S+)$') == ARGV[1] then redis.call('DEL', KEYS[1]) end

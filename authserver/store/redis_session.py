@@ -182,8 +182,17 @@ class Session:
         if connection is None:
             connection = self._held[pool] = pool.get_connection()
         self._trip()
-        connection.send_packed_command(connection.pack_commands(commands))
+        connection.send_packed_command([b"".join(map(_encoded, commands))])
         return [_answer(connection) for _ in commands]
+
+
+def _encoded(command: Command) -> bytes:
+    """A command as it is sent (redis.io/docs/latest/develop/reference/protocol-spec, "Sending commands").
+
+    It is an array of strings, in UTF-8. What redis-py has for this takes twice as long.
+    """
+    words = [str(word).encode() for word in command]
+    return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
 
 
 def _answer(connection: Connection) -> Any:

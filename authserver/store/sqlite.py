@@ -1,40 +1,25 @@
 """The embedded store: one SQLite file, one host, any number of processes and threads.
 
 Write-ahead logging lets readers go on while somebody writes, ``synchronous=FULL`` makes a commit survive a loss of
-power, and every write begins with ``BEGIN IMMEDIATE`` so that no transaction has to be upgraded half-way. A
-connection belongs to one thread of one process and is never carried across a fork.
+power, and every write begins as one so that no transaction has to be upgraded half-way. A connection belongs to one
+thread of one process and is never carried across a fork.
 """
 
-import errno
 import os
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from authserver.errors import ConfigurationError, Conflict, CredentialRejected, Problem, Reason, Unavailable
-from authserver.model import Device, Invitation, Use
-from authserver.store import sqlite_devices, sqlite_schema
+from authserver.errors import ConfigurationError, Conflict, CredentialRejected, Problem, Reason
+from authserver.model import Device, DeviceRecord, Invitation, Use
+from authserver.store import sqlite_devices, sqlite_schema, sqlite_uses
 from authserver.store.ports import RingRecord
-
-BUSY_TIMEOUT: Final = 5.0
-"""How many seconds a writer waits for another one, unless told otherwise, before the store counts as unavailable."""
+from authserver.store.sqlite_links import BUSY_TIMEOUT, OutagesTranslated, SqliteLinks, Synchronous
 
 SWEEP_BATCH: Final = 500
 """How many expired rows one transaction deletes at most, so that a sweep never holds up a token for long."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """A connection with what it is bound to: its process and its thread."""
-
-    connection: sqlite3.Connection
-    process: int
-    thread: threading.Thread
 
 
 class SqliteStore:
@@ -50,20 +35,16 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path | str, *, create: bool = True, busy_timeout: float = BUSY_TIMEOUT) -> None:
-        self._busy_timeout = busy_timeout
         self._path = Path(path).absolute()
-        self._local = threading.local()
-        self._links: list[_Link] = []
-        self._links_lock = threading.Lock()
-        self._file: tuple[int, int] | None = None
+        self._links = SqliteLinks(self._path, busy_timeout)
         if create:
-            with _unavailable():
+            with OutagesTranslated():
                 _create(self._path)
             self._migrate()
 
     def read_ring(self) -> RingRecord | None:
         """The current record, or None while there has never been one."""
-        with _unavailable():
+        with OutagesTranslated():
             row = self._connection().execute("SELECT version, document FROM ring").fetchone()
         return None if row is None else RingRecord(*row)
 
@@ -93,15 +74,19 @@ class SqliteStore:
 
     def use_together(self, uses: Sequence[Use], now: float) -> Use | None:
         """See :meth:`authserver.store.ports.ReplayStore.use_together`."""
-        used = "SELECT EXISTS (SELECT 1 FROM used WHERE source = ? AND token_id = ? AND expires_at > ?)"
         with self._writing() as connection:
-            for use in uses:
-                if connection.execute(used, (use.source, use.token_id, now)).fetchone()[0]:
-                    return use
-            for use in uses:
-                row = (use.source, use.token_id, use.expires_at)
-                connection.execute("INSERT OR REPLACE INTO used VALUES (?, ?, ?)", row)
-        return None
+            return sqlite_uses.use_together(connection, uses, now)
+
+    def use_while(self, record: DeviceRecord, uses: Sequence[Use], now: float) -> Use | None:
+        """See :meth:`authserver.store.ports.DeviceReplayStore.use_while`.
+
+        The disk is not waited for here: docs/explanation/store.md says why.
+        """
+        with OutagesTranslated():
+            if sqlite_uses.use_at_once(self._links.connection(Synchronous.NORMAL), record, uses):
+                return None
+        with self._writing(Synchronous.NORMAL) as connection:
+            return sqlite_uses.use_while(connection, record, uses, now)
 
     def revoke(self, issuer: str, jti: str, *, expires_at: float) -> None:
         """Remember that the token ``jti`` of ``issuer`` was revoked, until ``expires_at``."""
@@ -111,7 +96,7 @@ class SqliteStore:
     def is_revoked(self, issuer: str, jti: str, now: float) -> bool:
         """Whether that token was revoked, and this is still remembered at ``now``."""
         statement = "SELECT EXISTS (SELECT 1 FROM revoked WHERE issuer = ? AND jti = ? AND expires_at > ?)"
-        with _unavailable():
+        with OutagesTranslated():
             (revoked,) = self._connection().execute(statement, (issuer, jti, now)).fetchone()
         return bool(revoked)
 
@@ -122,7 +107,7 @@ class SqliteStore:
 
     def read_invitation(self, code_hash: str) -> Invitation | None:
         """The invitation with this code, used or not; None if there is none, or none any more."""
-        with _unavailable():
+        with OutagesTranslated():
             return sqlite_devices.read_invitation(self._connection(), code_hash)
 
     def enroll(self, device: Device, *, code_hash: str | None, max_per_owner: int | None, now: float) -> Device:
@@ -132,14 +117,19 @@ class SqliteStore:
 
     def read_device(self, client_id: str) -> Device | None:
         """The device, revoked or not."""
-        with _unavailable():
+        with OutagesTranslated():
             return sqlite_devices.read_device(self._connection(), client_id)
+
+    def read_record(self, client_id: str) -> DeviceRecord | None:
+        """The device with what is kept of it."""
+        with OutagesTranslated():
+            return sqlite_devices.read_record(self._connection(), client_id)
 
     def list_devices(
         self, sources: Sequence[str], *, owner: str | None = None, after: str = "", limit: int = 100
     ) -> Sequence[Device]:
         """See :meth:`authserver.store.ports.DeviceStore.list_devices`."""
-        with _unavailable():
+        with OutagesTranslated():
             return sqlite_devices.list_devices(self._connection(), sources, owner=owner, after=after, limit=limit)
 
     def replace_key(
@@ -157,9 +147,14 @@ class SqliteStore:
             return sqlite_devices.revoke_device(connection, client_id, now)
 
     def check(self) -> None:
-        """Return if a write could begin."""
+        """Return if a write could begin. Then everything that was written before, by whatever process, is on the disk.
+
+        A checkpoint waits for nobody, and does nothing where nothing was written since the last.
+        """
         with self._writing():
             pass
+        with OutagesTranslated():
+            self._connection().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def sweep(self, now: float) -> None:
         """Forget what has expired, a bounded batch at a time."""
@@ -181,22 +176,19 @@ class SqliteStore:
             "SELECT EXISTS (SELECT 1 FROM ring) OR EXISTS (SELECT 1 FROM used) OR EXISTS (SELECT 1 FROM revoked)"
             " OR EXISTS (SELECT 1 FROM invitations) OR EXISTS (SELECT 1 FROM devices)"
         )
-        with _unavailable():
+        with OutagesTranslated():
             (filled,) = self._connection().execute(statement).fetchone()
         return not filled
 
     def close(self) -> None:
         """Close this process's connections. Closing twice is harmless, and a later use opens anew."""
-        with self._links_lock, _unavailable():
-            for link in self._own_links():
-                link.connection.close()
-                self._links.remove(link)
-            self._local = threading.local()
+        with OutagesTranslated():
+            self._links.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with _unavailable():
-            connection = self._connection()
+    def _writing(self, synchronous: Synchronous = Synchronous.FULL) -> Iterator[sqlite3.Connection]:
+        with OutagesTranslated():
+            connection = self._links.connection(synchronous)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -207,51 +199,11 @@ class SqliteStore:
                 raise
 
     def _connection(self) -> sqlite3.Connection:
-        identity = self._identity()
-        if self._file is None:
-            self._file = identity
-        if identity != self._file:
-            raise OSError(errno.ESTALE, "the store's file was replaced")
-        link: _Link | None = getattr(self._local, "link", None)
-        if link is None or link.process != os.getpid():
-            link = self._local.link = self._open()
-        return link.connection
-
-    def _open(self) -> _Link:
-        address = f"{self._path.as_uri()}?mode=rw"  # never make a file here: one that vanished must not be forgotten
-        connection = sqlite3.connect(
-            address, uri=True, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-        )
-        try:
-            _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
-            connection.execute("PRAGMA synchronous = FULL")
-        except BaseException:
-            connection.close()
-            raise
-        link = _Link(connection, os.getpid(), threading.current_thread())
-        with self._links_lock:
-            self._close_dead_threads()
-            self._links.append(link)
-        return link
-
-    def _own_links(self) -> list[_Link]:
-        # What another process opened is kept referenced and never closed: closing it here, after a fork, would take
-        # part in the other's locks (sqlite.org/howtocorrupt.html section 2.6).
-        return [link for link in self._links if link.process == os.getpid()]
-
-    def _close_dead_threads(self) -> None:
-        for link in self._own_links():
-            if not link.thread.is_alive():
-                link.connection.close()
-                self._links.remove(link)
-
-    def _identity(self) -> tuple[int, int]:
-        status = self._path.stat()
-        return status.st_dev, status.st_ino
+        return self._links.connection()
 
     def _migrate(self) -> None:
         try:
-            with _unavailable():
+            with OutagesTranslated():
                 current = sqlite_schema.is_current(self._connection())
             if not current:
                 with self._writing() as connection:  # where it is looked at again: another process may have been first
@@ -261,36 +213,9 @@ class SqliteStore:
             raise ConfigurationError([problem]) from unknown
 
 
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """Turn whatever the database or the file system says into one error that quotes nothing that was stored."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        raise Unavailable(Reason.STORE_UNAVAILABLE, cause=name) from error
-    except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-        raise Unavailable(Reason.STORE_UNAVAILABLE, cause=name) from error
-
-
 def _create(path: Path) -> None:
     """Make an empty file of mode 0600, unless there is one: SQLite would make it readable to whom the umask lets."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
-
-
-def _patiently(action: Callable[[], object]) -> None:
-    """Switching a file to WAL answers "busy" at once while another process does the same; so ask again."""
-    for _ in range(int(BUSY_TIMEOUT / 0.05)):
-        try:
-            action()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-    action()

@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import Any, Final
 
 from authserver.errors import Conflict, CredentialRejected, MetadataRefused, Reason
-from authserver.model import Device, Invitation
+from authserver.model import Device, DeviceRecord, Invitation
 
 INVITATION: Final = "code_hash, source, owner, platform, attributes, created_at, expires_at, used_by"
 """The columns of an invitation."""
 
-DEVICE: Final = "client_id, source, sub, owner, thumbprint, created_at, revoked_at, document"
+VERSION: Final = "source, sub, owner, thumbprint, created_at, revoked_at, document"
+"""The columns of what is kept of a device, which change with it."""
+
+DEVICE: Final = f"client_id, {VERSION}"
 """The columns of a device."""
 
 _IN_DOCUMENT: Final = ("key_id", "name", "platform", "model", "app_id", "app_version", "attestation")
@@ -57,9 +60,15 @@ def enroll(
 
 def read_device(connection: sqlite3.Connection, client_id: str) -> Device | None:
     """See :meth:`authserver.store.ports.DeviceReader.read_device`."""
+    record = read_record(connection, client_id)
+    return None if record is None else record.device
+
+
+def read_record(connection: sqlite3.Connection, client_id: str) -> DeviceRecord | None:
+    """See :meth:`authserver.store.ports.DeviceReader.read_record`."""
     statement = f"SELECT {DEVICE} FROM devices WHERE client_id = ?"  # noqa: S608 (constants)
     row = connection.execute(statement, (client_id,)).fetchone()
-    return None if row is None else device_of(row)
+    return None if row is None else DeviceRecord(device_of(row), row[1:])
 
 
 def list_devices(

@@ -1,7 +1,7 @@
 """The contract of tests that every store passes.
 
-A store's test module subclasses :class:`StoreContract`, and
-:class:`~tests.store.device_contract.DeviceStoreContract`, and gives the fixture ``open_store``, which opens the same
+A store's test module subclasses :class:`StoreContract`, :class:`~tests.store.device_contract.DeviceStoreContract` and
+:class:`~tests.store.use_contract.DeviceUseContract`, and gives the fixture ``open_store``, which opens the same
 store again at each call, as another node or process would. Time is an argument everywhere.
 """
 

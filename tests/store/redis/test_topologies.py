@@ -15,6 +15,7 @@ from tests.store.contract import NOW, StoreContract, token_id
 from tests.store.device_contract import DeviceStoreContract
 from tests.store.redis.opened import aging, opened
 from tests.store.redis.servers import Sentinels, Server, join, make_cluster, running, wait_until
+from tests.store.use_contract import DeviceUseContract
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def cluster_url(cluster: list[Server]) -> str:
     return f"redis+cluster://127.0.0.1:{cluster[0].port}"
 
 
-class TestCluster(StoreContract, DeviceStoreContract):
+class TestCluster(StoreContract, DeviceStoreContract, DeviceUseContract):
     """The contract, in a cluster."""
 
     @pytest.fixture
@@ -64,7 +65,7 @@ class TestCluster(StoreContract, DeviceStoreContract):
             client.close()
 
 
-class TestSentinel(StoreContract, DeviceStoreContract):
+class TestSentinel(StoreContract, DeviceStoreContract, DeviceUseContract):
     """The contract, behind Sentinels."""
 
     @pytest.fixture
