@@ -11,6 +11,8 @@ from authserver.oauth import Grant
 
 _LOGGED_CHARACTERS: Final = 500
 _LOGGED_MEMBERS: Final = 20
+_NOTHING: Final[tuple[object, ...]] = (None, {}, ())
+"""What an event does not mention."""
 
 
 @dataclass(slots=True)
@@ -214,7 +216,7 @@ class Audit:
             "facts": {name: _bounded(fact) for name, fact in {**observed.facts, **facts}.items() if fact is not None},
         }
         try:
-            self._write({name: value for name, value in event.items() if value not in (None, {}, ())})
+            self._write({name: value for name, value in event.items() if value not in _NOTHING})
         except OSError as error:
             self._tell_of(name, observed, "unavailable", Reason.AUDIT_UNWRITABLE)
             raise Unavailable(Reason.AUDIT_UNWRITABLE) from error

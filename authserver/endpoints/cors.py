@@ -54,7 +54,7 @@ def _shared(endpoint: Endpoint, allowed: Collection[str], more: tuple[tuple[str,
         origins = request.header_values("origin")
         if len(origins) == 1 and origins[0] in allowed:
             headers = (*headers, ("Access-Control-Allow-Origin", origins[0]), *more)
-        return replace(response, headers=headers)
+        return Response(response.status, headers, response.body)
 
     return answer
 

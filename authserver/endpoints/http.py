@@ -4,7 +4,8 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
 
 from authserver.certificate import CLIENT_CERT, CLIENT_CERT_CHAIN, ClientCertificate, of_headers
 from authserver.errors import CredentialRejected, Reason, RequestMalformed
@@ -17,8 +18,20 @@ CLIENT_ID: Final = "<client_id>"
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
+_REMEMBERED_ADDRESSES: Final = 4096
+_LONGEST_REMEMBERED: Final = 64
+"""Characters. An address with a zone may be spelled at any length."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Headers(Protocol):
+    """The header fields of a request. A dictionary is one."""
+
+    def get(self, name: str, default: tuple[str, ...], /) -> tuple[str, ...]:
+        """Every value of the field of this name, in order; ``default`` without any. ``name`` is in lower case."""
+        ...  # a protocol has no body
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class Request:
     request_id: str
     peer: str
     query: str = ""
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: Headers = field(default_factory=dict[str, tuple[str, ...]], repr=False)
     body: bytes = field(default=b"", repr=False)
     client_id: str = ""
     tls_certificate: ClientCertificate | None = None
@@ -50,7 +63,7 @@ class Request:
 
     def header_values(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order. ``name`` is in lower case."""
-        return tuple(value for key, value in self.headers if key.lower() == name)
+        return self.headers.get(name, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +95,29 @@ class TrustedProxies:
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = tuple(networks)
+        # Reading an address costs as much as reading a form, and the same callers come again and again.
+        self._remembered = lru_cache(maxsize=_REMEMBERED_ADDRESSES)(self._read)
 
     def client_address(self, request: Request) -> str:
         """The address to count failures by: the rightmost hop that is not a trusted proxy; an IPv6 one by its /64."""
-        address = _address(request.peer)
-        if address is None:
+        end = self._end(request.peer)
+        if end is None:
             return "unknown"
+        if not end.is_trusted:
+            return end.counted
         hops = [hop for value in request.header_values("x-forwarded-for") for hop in value.split(",")]
-        while hops and self._trusts(address):
-            hop = _address(hops.pop())
+        while hops and end.is_trusted:
+            hop = self._end(hops.pop())
             if hop is None:
                 break
-            address = hop
-        return _counted(address)
+            end = hop
+        return end.counted
 
     def request_id(self, peer: str, offered: str | None) -> str | None:
         """The request identifier that a trusted proxy gave, or None. ``peer`` is the other end of the connection."""
         if offered is None or _REQUEST_ID.fullmatch(offered) is None:
             return None
-        address = _address(peer)
-        return offered if address is not None and self._trusts(address) else None
+        return offered if self._trusts(peer) else None
 
     def client_certificate(self, request: Request) -> ClientCertificate | None:
         """The certificate of the caller: a trusted proxy says which (RFC 9440), and for anybody else the connection.
@@ -110,8 +126,7 @@ class TrustedProxies:
 
         :raises CredentialRejected: ``certificate_malformed``, what the proxy says is not as the RFC has it.
         """
-        peer = _address(request.peer)
-        if peer is None or not self._trusts(peer):
+        if not self._trusts(request.peer):
             return request.tls_certificate
         try:
             return of_headers(request.header_values(CLIENT_CERT), request.header_values(CLIENT_CERT_CHAIN))
@@ -123,17 +138,31 @@ class TrustedProxies:
 
         :raises RequestMalformed: ``plain_http``.
         """
-        peer = _address(request.peer)
+        if not self._trusts(request.peer):
+            return
         schemes = [value.strip().lower() for value in request.header_values("x-forwarded-proto")]
-        if (
-            peer is not None
-            and self._trusts(peer)
-            and any(scheme.split(",")[-1].strip() == "http" for scheme in schemes)
-        ):
+        if any(scheme.split(",")[-1].strip() == "http" for scheme in schemes):
             raise RequestMalformed(Reason.PLAIN_HTTP)
 
-    def _trusts(self, address: Address) -> bool:
-        return any(address in network for network in self._networks)
+    def _trusts(self, peer: str) -> bool:
+        end = self._end(peer)
+        return end is not None and end.is_trusted
+
+    def _end(self, text: str) -> "_End | None":
+        return self._remembered(text) if len(text) <= _LONGEST_REMEMBERED else self._read(text)
+
+    def _read(self, text: str) -> "_End | None":
+        address = _address(text)
+        if address is None:
+            return None
+        return _End(_counted(address), any(address in network for network in self._networks))
+
+
+class _End(NamedTuple):
+    """One end of a connection, as it is counted, and whether it is a proxy of ours."""
+
+    counted: str
+    is_trusted: bool
 
 
 def _address(text: str) -> Address | None:

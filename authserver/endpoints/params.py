@@ -1,8 +1,8 @@
 """The one place that parses a form (RFC 6749 section 3.2 and appendix B)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from authserver.endpoints.http import MAX_BODY, Request
 from authserver.errors import Reason, RequestMalformed
@@ -14,9 +14,9 @@ _REPEATABLE: Final = frozenset(("resource", "audience"))  # RFC 8707 section 2, 
 
 
 class Form:
-    """The parameters of a request. An empty one counts as absent (RFC 6749 section 3.2)."""
+    """The parameters of a request. One without a value counts as absent (RFC 6749 section 3.2)."""
 
-    def __init__(self, fields: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, fields: Mapping[str, tuple[str, ...]]) -> None:
         self._fields = fields
 
     def one(self, name: str) -> str | None:
@@ -36,10 +36,10 @@ class Form:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a parameter that may be repeated."""
-        return tuple(self._fields.get(name, ()))
+        return self._fields.get(name, ())
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._fields
+    def __contains__(self, name: str) -> bool:
+        return bool(self._fields.get(name))
 
 
 def read_form(request: Request) -> Form:
@@ -66,21 +66,29 @@ def read_query(request: Request) -> Form:
 
 
 def _form(raw: bytes) -> Form:
-    fields: dict[str, list[str]] = {}
+    fields: dict[str, tuple[str, ...]] = {}
     for name, value in _pairs(raw):
-        fields.setdefault(name, []).append(value)
-    if any(len(values) > 1 and name not in _REPEATABLE for name, values in fields.items()):
-        raise RequestMalformed(Reason.PARAMETER_REPEATED)
-    return Form({name: present for name, values in fields.items() if (present := [value for value in values if value])})
+        if name in fields and name not in _REPEATABLE:
+            raise RequestMalformed(Reason.PARAMETER_REPEATED)
+        known = fields.get(name, ())
+        fields[name] = (*known, value) if value else known
+    return Form(fields)
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:
-    try:
-        pairs = parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS
-        )
-    except ValueError as error:  # includes UnicodeDecodeError
-        raise RequestMalformed(Reason.FORM_MALFORMED) from error
-    if any("\0" in name or "\0" in value for name, value in pairs):
+    """Names and values, decoded (URL standard, section 5.1). Python's own ``parse_qsl`` takes twice as long."""
+    if raw.count(b"&") >= MAX_FIELDS or b"\0" in raw or b"%00" in raw:
         raise RequestMalformed(Reason.FORM_MALFORMED)
-    return pairs
+    try:
+        # What URIs are full of is decoded in all of them at once; one by one it would take as long as all the rest.
+        text = raw.decode("ascii").replace("+", " ").replace("%3A", ":").replace("%2F", "/")
+        return [_pair(field) for field in text.split("&") if field]
+    except UnicodeDecodeError as error:
+        raise RequestMalformed(Reason.FORM_MALFORMED) from error
+
+
+def _pair(field: str) -> tuple[str, str]:
+    name, _, value = field.partition("=")
+    if "%" not in field:
+        return name, value
+    return unquote_to_bytes(name).decode("utf-8"), unquote_to_bytes(value).decode("utf-8")

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from authserver.endpoints.http import Request, Response
@@ -26,6 +25,8 @@ from authserver.errors import (
 from authserver.oauth import DPOP_NONCE, ErrorCode, Grant
 
 NO_STORE: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))  # RFC 6749 section 5.1
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder each time
 
 DESCRIPTIONS: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.INVALID_REQUEST: "The request is malformed, the token was rejected, or no rule admits the caller.",
@@ -84,13 +85,13 @@ _BY_CLASS: Final[Mapping[type[Refused], tuple[int, ErrorCode]]] = {
 
 def json_response(status: int, document: Mapping[str, Any], *headers: tuple[str, str]) -> Response:
     """An answer in JSON."""
-    body = json.dumps(document, separators=(",", ":")).encode("utf-8")
+    body = _encode(document).encode("ascii")
     return Response(status, (("Content-Type", "application/json"), *headers), body)
 
 
 def with_nonce(response: Response, nonce: str) -> Response:
     """The same answer, with a nonce for the caller's next proof (RFC 9449 section 8.2)."""
-    return replace(response, headers=(*response.headers, (DPOP_NONCE, nonce)))
+    return Response(response.status, (*response.headers, (DPOP_NONCE, nonce)), response.body)
 
 
 def error_response(

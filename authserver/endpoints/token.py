@@ -23,6 +23,7 @@ from authserver.issuance import Issuance
 from authserver.model import AccessToken, Credential, TokenRequest
 from authserver.oauth import CLIENT_ASSERTION_JWT, CLIENT_ASSERTION_SVID, Grant, TokenType
 
+_GRANTS: Final[Mapping[str, Grant]] = {grant.value: grant for grant in Grant}
 _SUBJECT_TOKEN_TYPES: Final = frozenset((TokenType.JWT, TokenType.ID_TOKEN, TokenType.AWS4_REQUEST))
 _ISSUED_TOKEN_TYPES: Final = frozenset((TokenType.ACCESS_TOKEN.value, TokenType.JWT.value))
 
@@ -94,10 +95,10 @@ def _asked(request: Request, address: str, form: Form, grant: Grant, credential:
 
 def _grant(form: Form) -> Grant:
     name = form.required("grant_type")
-    try:
-        return Grant(name)
-    except ValueError as error:
-        raise GrantUnsupported(Reason.GRANT_UNSUPPORTED, unverified_grant_type=name[:100]) from error
+    grant = _GRANTS.get(name)
+    if grant is None:
+        raise GrantUnsupported(Reason.GRANT_UNSUPPORTED, unverified_grant_type=name[:100])
+    return grant
 
 
 def _subject_token(form: Form) -> Credential:

@@ -39,6 +39,11 @@ _SECRET_NAMES: Final = frozenset(
     )
 )
 
+# Whatever is redacted leaves one of these in its line: a backslash where JSON spells any of it otherwise than it is, as
+# white space other than a space, and every letter beyond ASCII.
+_TRACES: Final = ("\\", "eyJ", *(f'"{name}":' for name in sorted(_SECRET_NAMES)))
+_TRACES_WITH_SPACE: Final = ("private key-----", "bearer ", "dpop ", "basic ")
+
 EventDict = MutableMapping[str, Any]
 
 
@@ -58,10 +63,9 @@ def audit_writer(stream: BinaryIO) -> Callable[[Mapping[str, Any]], object]:
     It raises OSError when the line could not be written whole. ``stream`` must not buffer: a line that was refused
     must not come out later, when there is room again.
     """
-    render = structlog.processors.JSONRenderer(serializer=_json)
 
     def write(event: Mapping[str, Any]) -> None:
-        line = str(render(None, "", redact(None, "", correlate(None, "", dict(event))))).encode("ascii") + b"\n"
+        line = _line({**event, **context.fields()}).encode("ascii") + b"\n"
         try:
             written = stream.write(line)
         except ValueError as error:  # what a closed stream raises
@@ -98,6 +102,24 @@ def json_formatter() -> logging.Formatter:
     )
 
 
+def _line(event: EventDict) -> str:
+    """The event in JSON, redacted. To look at the line for traces first takes a tenth of redacting every value."""
+    line = _encode(event)
+    return _encode(redact(None, "", event)) if _has_traces(line) else line
+
+
+def _has_traces(line: str) -> bool:
+    for trace in _TRACES:
+        if trace in line:
+            return True
+    lowered = line.lower()
+    return CODE_PREFIX.lower() in lowered or (" " in line and any(trace in lowered for trace in _TRACES_WITH_SPACE))
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else repr(value)
+
+
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
         return _SECRET.sub(REDACTED, value)
@@ -110,3 +132,6 @@ def _redacted(value: Any) -> Any:
 
 def _json(value: Any, **options: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True, **options)
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, default=_plain).encode

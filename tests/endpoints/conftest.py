@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from werkzeug.test import Client, EnvironBuilder
 
-from authserver.hosting.flask import create_app
+from authserver.hosting.doorway import Doorway
 from authserver.identity.aws.sts import Forward
 from authserver.keys.wrapping import MasterKeys
 from authserver.server import Service, build, prepare
@@ -141,7 +141,7 @@ def make_application(tmp_path: Path, cluster: FakeIssuer, clock: FrozenClock) ->
         master_keys = prepare(loaded, clock=clock) if made else prepared(loaded, clock)
         audit = io.BytesIO()
         service = build(loaded, master_keys=master_keys, clock=clock, audit_stream=audit, forward=forward)
-        made.append(Application(service, Client(create_app(service)), clock, audit, loaded.server.issuer))
+        made.append(Application(service, Client(Doorway(service)), clock, audit, loaded.server.issuer))
         return made[-1]
 
     yield make

@@ -36,8 +36,17 @@ PROXIES = TrustedProxies([network("10.0.0.0/8"), network("fd00::/8")])
 def test_failures_count_against_the_rightmost_hop_that_is_not_trusted(
     peer: str, forwarded: list[str], counted: str
 ) -> None:
-    headers = tuple(("X-Forwarded-For", value) for value in forwarded)
+    headers = {"x-forwarded-for": tuple(forwarded)}
     assert PROXIES.client_address(Request("POST", "id", peer, headers=headers)) == counted
+
+
+def test_an_address_of_any_length_is_read_and_only_short_ones_are_remembered() -> None:
+    proxies = TrustedProxies([network("10.0.0.0/8")])
+    zoned = f"fe80::1%{'z' * 100}"
+    for peer, counted in ((zoned, "fe80::/64"), ("fe80::1%z", "fe80::/64"), (" " * 100, "unknown")):
+        for _ in range(2):
+            assert proxies.client_address(Request("POST", "id", peer)) == counted
+    assert proxies._remembered.cache_info().currsize == 1
 
 
 @pytest.mark.parametrize(

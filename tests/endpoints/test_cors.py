@@ -153,7 +153,7 @@ def test_what_may_be_read_is_spelled_as_it_is_sent() -> None:
         return Response(401, (("WWW-Authenticate", "DPoP"),), request.body)
 
     shared, preflight = share([Route("/token", "POST", endpoint)], [PAGE])
-    request = Request("POST", "0123456789", "127.0.0.1", headers=(("ORIGIN", PAGE),), body=b"{}")
+    request = Request("POST", "0123456789", "127.0.0.1", headers={"origin": (PAGE,)}, body=b"{}")
     answer = shared.endpoint(request)
     assert (answer.status, answer.body, answer.headers[0]) == (401, b"{}", ("WWW-Authenticate", "DPoP"))
     assert dict(answer.headers)["Access-Control-Expose-Headers"] == ", ".join(RESPONSE_HEADERS)

@@ -3,12 +3,16 @@
 import io
 import json
 import logging
+from types import MappingProxyType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authserver.enrollment.invitation import make_code
 from authserver.telemetry import REDACTED, audit_writer, json_formatter
+from authserver.telemetry.logging import redact
 from authserver.testing import FakeIssuer
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----"  # cut short: opens nothing
@@ -82,6 +86,63 @@ def test_a_value_is_redacted_by_its_name_too() -> None:
 def test_ordinary_words_are_left_alone() -> None:
     fine = {"reason": "no_rule", "sub": "cluster:system:serviceaccount:a:b", "kid": "eyJkid", "jti": "eyJ.a", "n": 1}
     assert audited(dict(fine))[0] == fine
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "eyJ",
+            "eyj",
+            "eyJhbGciOiJFUzI1NiJ9.e30",
+            ".",
+            "-----BEGIN PRIVATE KEY-----",
+            "-----BEGIN EC PRIVATE KEY-----",
+        ),
+        *(
+            "-----END PRIVATE KEY-----",
+            "Bearer",
+            "DPOP",
+            "ba\u017fic",
+            "bearer\t",
+            "basic\u00a0",
+            "\u212aey",
+            " ",
+            "  ",
+        ),
+        *(
+            "abcdefghijklmnopqrstuvwxyz",
+            "asenroll_",
+            "ASENROLL_",
+            "a\u017fenroll_",
+            "\n",
+            '"',
+            "\\",
+            "\x7f",
+            '"d":',
+            "{",
+        ),
+    ]
+)
+TEXTS = st.lists(PIECES, max_size=6).map("".join)
+NAMES = st.sampled_from(["sub", "facts", "d", "password", "access_token", "D", "kid", '"d":'])
+VALUES = st.recursive(
+    TEXTS | st.none() | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=4))
+def test_what_is_written_is_what_redacting_every_value_gives(event: dict[str, Any]) -> None:
+    """The writer looks for traces of credentials in the whole line first, and must miss none."""
+    assert audited(dict(event))[0] == redact(None, "", dict(event))
+
+
+def test_what_is_no_json_is_written_in_words_of_its_own() -> None:
+    mapped = MappingProxyType({"sub": "x", "d": "hush"})
+    assert audited({"facts": mapped})[0] == {"facts": {"sub": "x", "d": REDACTED}}
+    assert audited({"kind": frozenset()})[0] == {"kind": "frozenset()"}
+    assert audited({"scope": ("a", "b")})[0] == {"scope": ["a", "b"]}
 
 
 def test_a_line_cannot_be_forged_by_a_line_break() -> None:
