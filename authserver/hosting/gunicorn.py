@@ -1,35 +1,29 @@
 """How ``authserver serve`` runs gunicorn."""
 
 import contextlib
+import gc
 import logging
 import os
-import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from selectors import EVENT_READ
 from typing import Any, Final
 
 from cryptography import x509
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.base import Worker
 
 from authserver.errors import Unavailable
-from authserver.hosting.flask import create_app
+from authserver.hosting.doorway import Doorway
 from authserver.hosting.reload import NotTaken, candidate
 from authserver.hosting.tls import server_tls
 from authserver.keys.wrapping import MasterKeys
 from authserver.server import Service, build
 from authserver.settings import Settings
 from authserver.telemetry.reloads import Reloads
-
-READ_DEADLINE: Final = 10.0
-"""Seconds that a request may take to arrive, from its first byte to its last."""
 
 _LOGGING: Final[Mapping[str, Any]] = {
     "version": 1,
@@ -43,7 +37,7 @@ _LOGGING: Final[Mapping[str, Any]] = {
 }
 
 _PRODUCTION: Final[Mapping[str, Any]] = {
-    # One thread blocked on a slow store or a slow client leaves the others to answer.
+    # So many requests may be stalled at a time, on a store that does not answer, before the next one waits.
     "threads": 8,
     # Each worker opens its own store and keys after the fork; nothing is shared that must not be.
     "preload_app": False,
@@ -70,56 +64,6 @@ _PRODUCTION: Final[Mapping[str, Any]] = {
 _log = logging.getLogger("authserver")
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's thread worker, with less patience for clients that send slowly.
-
-    A connection waits for its first byte in the poller and not in a thread, and one whose request has not arrived
-    whole by the deadline is read no further.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._reading: dict[TConn, float] = {}
-
-    def accept(self, listener: socket.socket) -> None:
-        """Accept a connection, and let it wait for its first byte without a thread."""
-        try:
-            client, address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        self.nr_conns += 1
-        connection = TConn(self.cfg, client, address, listener.getsockname())
-        connection.timeout = time.monotonic() + self.cfg.keepalive
-        self.pending_conns.append(connection)
-        self.poller.register(client, EVENT_READ, partial(self.on_pending_socket_readable, connection))
-
-    def handle(self, conn: TConn) -> Any:
-        """Answer one request; runs in a thread of the pool."""
-        self._reading[conn] = time.monotonic() + READ_DEADLINE
-        try:
-            return super().handle(conn)
-        finally:
-            del self._reading[conn]
-
-    def murder_pending(self) -> None:
-        """End what waits for too long; the main loop calls this at least every second."""
-        super().murder_pending()
-        now = time.monotonic()
-        for connection, deadline in list(self._reading.items()):
-            if deadline < now:
-                with contextlib.suppress(OSError):
-                    # An answer that is under way can still be written. Not by the method of a TLS socket, which would
-                    # write it in the clear from then on.
-                    socket.socket.shutdown(connection.sock, socket.SHUT_RD)
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        # A stopping worker waits no longer for a first request than for a next one. Otherwise whoever connects and says
-        # nothing would make it outlive gunicorn's patience, and a reload end before the old workers do.
-        super()._cap_keepalive(deadline)
-        for connection in self.pending_conns:
-            connection.timeout = min(connection.timeout, deadline)
-
-
 class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's application object, configured by ours.
 
@@ -138,7 +82,7 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
         super().__init__()
 
     def load_config(self) -> None:
-        options = {**_PRODUCTION, **self._options, "worker_class": Worker, "worker_exit": self._worker_exit}
+        options = {**_PRODUCTION, **self._options, "worker_exit": self._worker_exit}
         if self._tls is not None:
             # The names of the files are what tells gunicorn that it is to speak TLS.
             named = {"certfile": str(self._tls.cert_file), "keyfile": str(self._tls.key_file)}
@@ -159,11 +103,15 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
     def reload(self) -> None:
         """Nothing: gunicorn's own settings are those of the start."""
 
-    def load(self) -> Flask:
+    def load(self) -> Doorway:
         """Runs in each worker, after the fork."""
         self._service = build(self._settings, master_keys=self._master_keys)
         self._service.ensure_running()
-        return create_app(self._service)
+        application = Doorway(self._service)
+        # What is there now stays. To look through it for garbage again and again would cost a tenth of every request.
+        gc.collect()
+        gc.freeze()
+        return application
 
     def _tls_context(self, _config: object, _default: object) -> ssl.SSLContext | None:
         return self._tls.context() if self._tls is not None else None
@@ -222,11 +170,21 @@ class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
 
 def run(
-    settings: Settings, master_keys: MasterKeys, directory: Path, *, bind: str | None = None, workers: int | None = None
+    settings: Settings,
+    master_keys: MasterKeys,
+    directory: Path,
+    worker_class: type[Worker],
+    *,
+    bind: str | None = None,
+    workers: int | None = None,
 ) -> None:
-    """Serve until stopped. ``bind`` and ``workers`` override the configuration.
+    """Serve until stopped. ``bind`` and ``workers`` override the configuration; a ``worker_class`` speaks HTTP.
 
     ``directory`` is this server's own, where it says what became of reloads.
     """
-    options = {"bind": bind or settings.server.bind, "workers": workers or settings.server.workers}
+    options = {
+        "bind": bind or settings.server.bind,
+        "workers": workers or settings.server.workers,
+        "worker_class": worker_class,
+    }
     _Arbiter(_Application(settings, master_keys, options), directory, settings.file.absolute()).run()

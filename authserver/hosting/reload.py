@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from authserver.errors import ConfigurationError, Unavailable
-from authserver.hosting.flask import create_app
+from authserver.hosting.doorway import Doorway
 from authserver.hosting.tls import Authorities, ServerTls, server_tls
 from authserver.keys.wrapping import MasterKeys
 from authserver.server import build, prepare
@@ -97,7 +97,7 @@ def _start_and_end(settings: Settings, master_keys: MasterKeys) -> None:
     os.environ.pop(DIRECTORY, None)  # it counts nothing, so it takes no worker's place among the counters
     try:
         service = build(settings, master_keys=master_keys)
-        create_app(service)
+        Doorway(service)
         service.close()
     except BaseException:
         _log.exception("a process could not start with the new configuration")

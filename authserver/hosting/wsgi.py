@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from authserver.errors import ConfigurationError
-from authserver.hosting.flask import create_app
+from authserver.hosting.doorway import Doorway
 from authserver.server import build, prepare
 from authserver.settings import load
 from authserver.telemetry import configure_logging
@@ -13,7 +13,7 @@ from authserver.telemetry import configure_logging
 configure_logging()
 try:
     _settings = load(Path(os.environ["AUTHSERVER_CONFIG"]))
-    application = create_app(build(_settings, master_keys=prepare(_settings)))
+    application = Doorway(build(_settings, master_keys=prepare(_settings)))
 except KeyError:
     sys.exit("authserver: AUTHSERVER_CONFIG must name the configuration file")
 except ConfigurationError as error:

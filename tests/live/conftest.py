@@ -6,7 +6,15 @@ import pytest
 
 from authserver.testing import FakeIssuer
 from tests import leaks
-from tests.served import AUDIENCE
+from tests.served import AUDIENCE, Server
+
+
+@pytest.fixture(params=["gunicorn", "granian"])
+def either_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the test under each server. The name of this one."""
+    name = str(request.param)
+    monkeypatch.setattr(Server, "options", ("--server", name))
+    return name
 
 
 @pytest.fixture

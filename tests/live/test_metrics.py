@@ -75,6 +75,7 @@ def test_the_table_of_failures_is_whole(cluster: FakeIssuer, identity: str) -> N
     assert not set(table) & ELSEWHERE.keys()
 
 
+@pytest.mark.usefixtures("either_server")
 def test_every_documented_failure_is_one_event_with_its_reason_and_the_metrics_add_up(
     tmp_path: Path, cluster: FakeIssuer, identity: str
 ) -> None:
@@ -113,6 +114,7 @@ def test_every_documented_failure_is_one_event_with_its_reason_and_the_metrics_a
         assert ask("GET", f"{server.url}/metrics").status == 404
 
 
+@pytest.mark.usefixtures("either_server")
 def test_nothing_is_lost_when_workers_are_killed_and_replaced(
     tmp_path: Path, cluster: FakeIssuer, identity: str
 ) -> None:

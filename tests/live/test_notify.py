@@ -11,6 +11,7 @@ from tests.served import serving
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.usefixtures("either_server")
 def test_it_says_that_it_is_ready(tmp_path: Path, cluster: FakeIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

@@ -91,6 +91,7 @@ def may_write(server: Server, identity: str) -> set[int]:
     return {server.token(identity, scope="images:write").status for _ in range(10)}
 
 
+@pytest.mark.usefixtures("either_server")
 def test_a_good_configuration_is_taken_by_every_worker_before_the_command_ends(server: Server, identity: str) -> None:
     before = set(server.workers())
     assert may_write(server, identity) == {400}
@@ -103,6 +104,7 @@ def test_a_good_configuration_is_taken_by_every_worker_before_the_command_ends(s
     assert taken(server)
 
 
+@pytest.mark.usefixtures("either_server")
 def test_a_broken_file_is_refused_with_every_problem_and_the_workers_stay(server: Server, identity: str) -> None:
     before = server.workers()
     with_more(server, "\n[oops]\n\n[tokens]\nlifetime = 5\n", write=True)
@@ -151,6 +153,7 @@ def test_what_only_a_start_would_notice_is_tried_before_any_worker_is_replaced(s
     assert "no configured master key opens" in done.stderr
 
 
+@pytest.mark.usefixtures("either_server")
 def test_nobody_is_refused_while_one_reload_follows_the_other(server: Server, identity: str) -> None:
     """Each caller keeps its connection, and opens another when the server has closed it in the meantime."""
     answers: Counter[int | str] = Counter()
@@ -194,6 +197,7 @@ def call(server: Server, identity: str, answers: Counter[int | str], done: threa
     pool.clear()
 
 
+@pytest.mark.usefixtures("either_server")
 def test_whoever_connects_and_says_nothing_does_not_keep_an_old_worker(server: Server, identity: str) -> None:
     before = set(server.workers())
     host, port = server.url.removeprefix("http://").split(":")
@@ -225,6 +229,7 @@ def test_a_server_that_was_killed_is_no_server(tmp_path: Path, cluster: FakeIssu
         assert reload(server.configuration).returncode == 1
 
 
+@pytest.mark.usefixtures("either_server")
 def test_sighup_does_the_same(server: Server, identity: str) -> None:
     before = set(server.workers())
     with_more(server, write=True)

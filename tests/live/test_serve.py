@@ -36,6 +36,7 @@ def authserver(*arguments: str, **environment: str) -> subprocess.CompletedProce
     return done
 
 
+@pytest.mark.usefixtures("either_server")
 def test_a_projected_token_is_exchanged_by_plain_curl(tmp_path: Path, cluster: FakeIssuer, identity: str) -> None:
     with serving(tmp_path, cluster=cluster.issuer, workers=2) as server:
         token_file = tmp_path / "token"
@@ -59,6 +60,7 @@ def test_a_projected_token_is_exchanged_by_plain_curl(tmp_path: Path, cluster: F
         assert claims["iss"] == server.url
 
 
+@pytest.mark.usefixtures("either_server")
 def test_a_stop_is_graceful_and_every_worker_goes(tmp_path: Path, cluster: FakeIssuer) -> None:
     with serving(tmp_path, cluster=cluster.issuer, workers=2, **ES256) as server:
         workers = server.workers()
@@ -68,6 +70,7 @@ def test_a_stop_is_graceful_and_every_worker_goes(tmp_path: Path, cluster: FakeI
     assert "Traceback" not in server.read_output()
 
 
+@pytest.mark.usefixtures("either_server")
 def test_every_line_of_output_is_json(tmp_path: Path, cluster: FakeIssuer, identity: str) -> None:
     with serving(tmp_path, cluster=cluster.issuer, **ES256) as server:
         assert server.token(identity).status == 200
@@ -141,6 +144,7 @@ def test_a_configuration_with_mistakes_is_exit_78_with_all_of_them(tmp_path: Pat
     assert authserver("serve", "--config", str(tmp_path / "absent.toml")).returncode == 78
 
 
+@pytest.mark.usefixtures("either_server")
 def test_what_the_server_cannot_parse_never_reaches_a_worker_as_a_500(
     tmp_path: Path, cluster: FakeIssuer, identity: str
 ) -> None:
