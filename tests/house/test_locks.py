@@ -7,7 +7,7 @@ import pytest
 from tests.house.tree import LOCKS, ROOT, locked, requirements
 
 DEPENDENCIES = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
-KINDS = ("base", "server", "cli", "flask", "keyring", "otel", "dev", "build", "recipes", "browser", "deploy")
+KINDS = ("base", "server", "cli", "flask", "keyring", "otel", "dev", "build", "recipes", "browser", "deploy", "fuzz")
 DIRECT = frozenset().union(*map(requirements, KINDS))
 
 
@@ -41,7 +41,7 @@ def test_the_build_backend_is_locked() -> None:
     assert requirements("build") <= locked("requirements-build.lock")
 
 
-@pytest.mark.parametrize("group", ["recipes", "browser", "deploy"])
+@pytest.mark.parametrize("group", ["recipes", "browser", "deploy", "fuzz"])
 def test_what_only_some_tests_need_is_locked(group: str) -> None:
     assert requirements(group) <= locked(f"requirements-{group}.lock")
 

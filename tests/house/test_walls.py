@@ -57,6 +57,10 @@ VIOLATIONS: Final[Mapping[str, tuple[str, Files]]] = {
         "only hosting and the resource adapter speak Flask",
         {"endpoints/intruder.py": "import flask"},
     ),
+    "granian elsewhere in the room": (
+        "only its worker speaks granian",
+        {"hosting/intruder.py": "import granian"},
+    ),
     "Werkzeug in an endpoint": (
         "only hosting and the resource adapter speak Flask",
         {"endpoints/intruder.py": "from werkzeug.wrappers import Request"},

@@ -14,6 +14,7 @@ LOCKS: Final = (
     "requirements-recipes.lock",
     "requirements-browser.lock",
     "requirements-deploy.lock",
+    "requirements-fuzz.lock",
 )
 
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from tests.endpoints.conftest import Application, MakeApplication
 from tests.requirements.grants import each_grant, form
 from tests.served import AUDIENCE, REPORTS, exchange_form
 
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
+FORM = {"content-type": ("application/x-www-form-urlencoded",)}
 ALLOWED = frozenset(map(chr, range(0x20, 0x7F))) - {'"', "\\"}
 
 ANOTHER_SOURCE = """
@@ -66,7 +66,7 @@ def test_the_reason_of_a_refused_form_is_on_record(
 @pytest.mark.parametrize("header", ["Authorization", "Content-Type"])
 def test_a_header_that_may_appear_once_is_refused_twice(header: str, application: Application) -> None:
     """R27; a server that does not join repeated headers hands them on as they are."""
-    headers = (FORM, (header, "Basic YTpi"), (header, "Basic YTpi"))
+    headers = {**FORM, header.lower(): ("Basic YTpi", "Basic YTpi")}
     answer = endpoint(application, "/token")(Request("POST", "an-id", "127.0.0.1", headers=headers))
     assert answer.status == 400
     assert application.reason == "header_repeated"
