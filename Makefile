@@ -11,6 +11,11 @@ PYTHONS ?= python3 python3.14 python3.13 python3.12 python3.11
 PYTEST_OPTIONS ?=
 # How long `make soak` loads a server, in seconds.
 SOAK_SECONDS ?= 120
+# How much `make fuzz` tries, and where it begins: always the same, or with FUZZ_SEED=0 somewhere else each time.
+FUZZ_RUNS ?= 5000
+FUZZ_SEED ?= 1
+# What `make bench` measures, one program after the other; each is explained at the top of its file.
+BENCHMARKS ?= issuing issuing.footprint issuing.latency issuing.many_devices verification protected layers
 # `make lock UPGRADE=--upgrade` moves every version to the newest; without it only what must change does.
 UPGRADE ?=
 
@@ -22,7 +27,7 @@ NEEDS_NOTHING := not interop and not proxy and not recipes and not browser and n
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help demo test quick check fmt fmt-check lint types walls recipes proxy deploy soak interop redis namespaces faults browser \
+.PHONY: help demo test quick check fmt fmt-check lint types walls recipes proxy deploy soak fuzz bench bench-quick interop redis namespaces faults browser \
 	lock clean
 
 help: ## list the targets
@@ -67,6 +72,20 @@ deploy: .venv/deploy ## deploy/ checked, and the server contained; needs root, s
 soak: .venv/developer ## a server under load for SOAK_SECONDS: nothing may grow
 	@SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m soak -s $(PYTEST_OPTIONS)
 
+fuzz: .venv/fuzz ## tokens, proofs and keys at random, read by us and by others; needs Linux on x86-64
+	@mkdir -p build
+	@for what in tokens proofs keys; do \
+		$(BIN)/python -m tests.fuzz.jose $$what -runs=$(FUZZ_RUNS) -seed=$(FUZZ_SEED) -verbosity=0 \
+			-artifact_prefix=build/fuzz- || exit 1; \
+	done
+
+bench: .venv/developer benchmarks/node/node_modules/installed ## how fast it is, and others, into build/bench: over an hour; needs wrk and two idle cores
+	@for what in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$what build/bench || exit 1; done
+	@$(BIN)/python -m benchmarks.policy > build/bench/policy.json
+
+bench-quick: .venv/developer benchmarks/node/node_modules/installed ## the same in two minutes, with less of everything; into build/bench-quick
+	@for what in issuing verification; do $(BIN)/python -m benchmarks.$$what --quick build/bench-quick || exit 1; done
+
 interop: .venv/developer tests/interop/node_modules/installed ## programs of other ecosystems; needs node and npm
 	@$(BIN)/python -m pytest -m interop $(PYTEST_OPTIONS)
 
@@ -91,9 +110,11 @@ lock: .venv/developer ## work the lock files out again from pyproject.toml
 	@$(COMPILE) --group recipes --constraint requirements-dev.lock --output-file requirements-recipes.lock
 	@$(COMPILE) --group browser --constraint requirements-dev.lock --output-file requirements-browser.lock
 	@$(COMPILE) --group deploy --constraint requirements-dev.lock --output-file requirements-deploy.lock
+	@$(COMPILE) --group fuzz --constraint requirements-dev.lock --output-file requirements-fuzz.lock
 
 clean: ## remove what the other targets made
-	@rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist tests/interop/node_modules
+	@rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist tests/interop/node_modules \
+		benchmarks/node/node_modules
 	@find authserver tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each file below .venv that has no extension says that its part is installed; a newer lock makes it out of date.
@@ -126,6 +147,10 @@ clean: ## remove what the other targets made
 	@$(PIP) install --quiet --require-hashes -r requirements-deploy.lock
 	@touch $@
 
+.venv/fuzz: .venv/developer requirements-fuzz.lock
+	@$(PIP) install --quiet --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
 .venv/browser: .venv/developer requirements-browser.lock
 	@$(PIP) install --quiet --require-hashes -r requirements-browser.lock
 	@touch $@
@@ -133,3 +158,9 @@ clean: ## remove what the other targets made
 tests/interop/node_modules/installed: tests/interop/package.json tests/interop/package-lock.json
 	@npm ci --prefix tests/interop --loglevel error --no-fund --no-audit
 	@touch $@
+
+# Without npm, what runs on node is left out of the measurements, which say so.
+benchmarks/node/node_modules/installed: benchmarks/node/package.json benchmarks/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix benchmarks/node --loglevel error --no-fund --no-audit && touch $@; \
+	fi

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 import urllib3
@@ -215,6 +215,9 @@ def ask(
 class Server:
     """``authserver serve`` as a process of its own. Its output is read at the end, and must not hold a credential."""
 
+    options: ClassVar[Sequence[str]] = ()
+    """What every server is started with. Its own arguments come after."""
+
     def __init__(self, configuration: Path, *arguments: str) -> None:
         self.configuration = configuration
         self.output = configuration.with_suffix(f".{free_port()}.log")
@@ -226,7 +229,8 @@ class Server:
 
     def start(self) -> Self:
         """Start, and return when it answers."""
-        command = [sys.executable, "-m", "authserver", "serve", "--config", str(self.configuration), *self.arguments]
+        command = [sys.executable, "-m", "authserver", "serve", "--config", str(self.configuration)]
+        command += [*self.options, *self.arguments]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         self.wait_until_live()
