@@ -1,15 +1,52 @@
 """Fixtures for every test, and the rule that no test may leak a credential."""
 
+import os
 from collections.abc import Generator
+from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import leaks
 
+UNMEASURED: Final = (
+    "client/test_through_a_restart.py",
+    "faults/",
+    "house/",
+    "keys/test_crashes.py",
+    "live/test_bound_api.py",
+    "live/test_client_certificates.py",
+    "live/test_crashes.py",
+    "live/test_enrolment.py",
+    "live/test_master_key.py",
+    "live/test_replayed_proofs.py",
+    "live/test_rotation.py",
+    "live/test_taken_back.py",
+    "openapi/",
+    "resource/adapters/test_examples.py",
+    "testing/test_plugin.py",
+)
+"""Where the programs that tests start do nothing but what other tests measure; measured they take twice as long."""
+
+_MEASURING: Final = "COVERAGE_PROCESS_CONFIG"
+"""What tells a program that coverage is to look at it."""
+
 # How long an example takes says how busy the machine is, and nothing about the example.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep coverage out of the programs that a test starts, where it would find nothing new."""
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    measuring = os.environ.pop(_MEASURING, None) if place.startswith(UNMEASURED) else None
+    try:
+        return (yield)
+    finally:
+        if measuring is not None:
+            os.environ[_MEASURING] = measuring
 
 
 @pytest.hookimpl(hookwrapper=True)
