@@ -21,7 +21,7 @@ UPGRADE ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PYTEST := $(BIN)/python -m pytest -n auto $(PYTEST_OPTIONS)
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_OPTIONS)
 NEEDS_NOTHING := not interop and not proxy and not recipes and not browser and not redis and not deploy and not soak \
 	and not namespaces
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
