@@ -1,9 +1,11 @@
 """Fixtures for every test, and the rule that no test may leak a credential."""
 
 import os
-from collections.abc import Generator
+import sys
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,6 +37,24 @@ _MEASURING: Final = "COVERAGE_PROCESS_CONFIG"
 # How long an example takes says how busy the machine is, and nothing about the example.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def _in_turn(settrace: Callable[[Any], None]) -> Callable[[Any], None]:
+    """``sys.settrace``, again and again until no other thread is at it, which CPython 3.11 takes for a mistake."""
+
+    def patient(function: Any) -> None:
+        for _ in range(1000):
+            try:
+                return settrace(function)
+            except RuntimeError:
+                time.sleep(0.001)
+        return settrace(function)
+
+    return patient
+
+
+if _MEASURING in os.environ:  # every thread that begins is then traced
+    sys.settrace = _in_turn(sys.settrace)
 
 
 @pytest.hookimpl(wrapper=True)

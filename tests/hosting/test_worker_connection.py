@@ -244,6 +244,6 @@ def test_a_closed_connection_leaves_nothing_behind_for_the_garbage_collector() -
                 caller.rest()
                 caller.close()
             serving.ask()
-            assert sum(isinstance(each, Connection) for each in gc.get_objects()) <= 3
+            assert sum(type(each) is Connection for each in gc.get_objects()) <= 3
         finally:
             gc.enable()
