@@ -1,8 +1,8 @@
 """The embedded store: one SQLite file, one host, any number of processes and threads.
 
 Write-ahead logging lets readers go on while somebody writes, ``synchronous=FULL`` makes a commit survive a loss of
-power, and every write begins as one so that no transaction has to be upgraded half-way. A connection belongs to one
-thread of one process and is never carried across a fork.
+power, and every write begins as one so that no transaction has to be upgraded half-way. A connection is lent to one
+thread at a time and is never carried across a fork.
 """
 
 import os
@@ -44,8 +44,8 @@ class SqliteStore:
 
     def read_ring(self) -> RingRecord | None:
         """The current record, or None while there has never been one."""
-        with OutagesTranslated():
-            row = self._connection().execute("SELECT version, document FROM ring").fetchone()
+        with self._links.lend() as connection:
+            row = connection.execute("SELECT version, document FROM ring").fetchone()
         return None if row is None else RingRecord(*row)
 
     def replace_ring(self, document: str, *, expected: int | None) -> RingRecord:
@@ -82,8 +82,8 @@ class SqliteStore:
 
         The disk is not waited for here: docs/explanation/store.md says why.
         """
-        with OutagesTranslated():
-            if sqlite_uses.use_at_once(self._links.connection(Synchronous.NORMAL), record, uses):
+        with self._links.lend(Synchronous.NORMAL) as connection:
+            if sqlite_uses.use_at_once(connection, record, uses):
                 return None
         with self._writing(Synchronous.NORMAL) as connection:
             return sqlite_uses.use_while(connection, record, uses, now)
@@ -96,8 +96,8 @@ class SqliteStore:
     def is_revoked(self, issuer: str, jti: str, now: float) -> bool:
         """Whether that token was revoked, and this is still remembered at ``now``."""
         statement = "SELECT EXISTS (SELECT 1 FROM revoked WHERE issuer = ? AND jti = ? AND expires_at > ?)"
-        with OutagesTranslated():
-            (revoked,) = self._connection().execute(statement, (issuer, jti, now)).fetchone()
+        with self._links.lend() as connection:
+            (revoked,) = connection.execute(statement, (issuer, jti, now)).fetchone()
         return bool(revoked)
 
     def invite(self, invitation: Invitation) -> None:
@@ -107,8 +107,8 @@ class SqliteStore:
 
     def read_invitation(self, code_hash: str) -> Invitation | None:
         """The invitation with this code, used or not; None if there is none, or none any more."""
-        with OutagesTranslated():
-            return sqlite_devices.read_invitation(self._connection(), code_hash)
+        with self._links.lend() as connection:
+            return sqlite_devices.read_invitation(connection, code_hash)
 
     def enroll(self, device: Device, *, code_hash: str | None, max_per_owner: int | None, now: float) -> Device:
         """See :meth:`authserver.store.ports.DeviceStore.enroll`."""
@@ -117,20 +117,20 @@ class SqliteStore:
 
     def read_device(self, client_id: str) -> Device | None:
         """The device, revoked or not."""
-        with OutagesTranslated():
-            return sqlite_devices.read_device(self._connection(), client_id)
+        with self._links.lend() as connection:
+            return sqlite_devices.read_device(connection, client_id)
 
     def read_record(self, client_id: str) -> DeviceRecord | None:
         """The device with what is kept of it."""
-        with OutagesTranslated():
-            return sqlite_devices.read_record(self._connection(), client_id)
+        with self._links.lend() as connection:
+            return sqlite_devices.read_record(connection, client_id)
 
     def list_devices(
         self, sources: Sequence[str], *, owner: str | None = None, after: str = "", limit: int = 100
     ) -> Sequence[Device]:
         """See :meth:`authserver.store.ports.DeviceStore.list_devices`."""
-        with OutagesTranslated():
-            return sqlite_devices.list_devices(self._connection(), sources, owner=owner, after=after, limit=limit)
+        with self._links.lend() as connection:
+            return sqlite_devices.list_devices(connection, sources, owner=owner, after=after, limit=limit)
 
     def replace_key(
         self, client_id: str, *, expected: str, jwk: Mapping[str, str], thumbprint: str, key_id: str | None
@@ -153,8 +153,8 @@ class SqliteStore:
         """
         with self._writing():
             pass
-        with OutagesTranslated():
-            self._connection().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with self._links.lend() as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def sweep(self, now: float) -> None:
         """Forget what has expired, a bounded batch at a time."""
@@ -176,8 +176,8 @@ class SqliteStore:
             "SELECT EXISTS (SELECT 1 FROM ring) OR EXISTS (SELECT 1 FROM used) OR EXISTS (SELECT 1 FROM revoked)"
             " OR EXISTS (SELECT 1 FROM invitations) OR EXISTS (SELECT 1 FROM devices)"
         )
-        with OutagesTranslated():
-            (filled,) = self._connection().execute(statement).fetchone()
+        with self._links.lend() as connection:
+            (filled,) = connection.execute(statement).fetchone()
         return not filled
 
     def close(self) -> None:
@@ -187,8 +187,7 @@ class SqliteStore:
 
     @contextmanager
     def _writing(self, synchronous: Synchronous = Synchronous.FULL) -> Iterator[sqlite3.Connection]:
-        with OutagesTranslated():
-            connection = self._links.connection(synchronous)
+        with self._links.lend(synchronous) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -198,13 +197,10 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 raise
 
-    def _connection(self) -> sqlite3.Connection:
-        return self._links.connection()
-
     def _migrate(self) -> None:
         try:
-            with OutagesTranslated():
-                current = sqlite_schema.is_current(self._connection())
+            with self._links.lend() as connection:
+                current = sqlite_schema.is_current(connection)
             if not current:
                 with self._writing() as connection:  # where it is looked at again: another process may have been first
                     sqlite_schema.upgrade(connection)

@@ -1,10 +1,9 @@
-"""Connections to one SQLite file, each of one thread of one process and never carried across a fork."""
+"""Connections to one SQLite file, each lent to one thread at a time and never carried across a fork."""
 
 import contextlib
 import errno
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,13 @@ from authserver.errors import Reason, Unavailable
 
 BUSY_TIMEOUT: Final = 5.0
 """How many seconds a writer waits for another one, unless told otherwise, before the store counts as unavailable."""
+
+PAGE_CACHE: Final = 512
+"""How many KiB of the file a connection keeps in memory: the upper levels of the trees, and hardly any leaves.
+
+What is used once is found under a hash, so a leaf that was read is seldom the next to be read. SQLite's own bound is
+four times this, and fills once for each thread in whose part of the heap a page was allocated.
+"""
 
 
 class Synchronous(StrEnum):
@@ -38,61 +44,87 @@ class _Connection(sqlite3.Connection):
 
 @dataclass(slots=True)
 class _Link:
-    """A connection with what it is bound to, its process and its thread, and what its commits wait for."""
+    """A connection with what its commits wait for, and how often everything had been closed when it was opened."""
 
     connection: sqlite3.Connection
-    process: int
-    thread: threading.Thread
     synchronous: Synchronous
+    generation: int
 
 
 class SqliteLinks:
     """The way to the file at ``path``, which is never made here.
 
-    Once it was opened the file must stay: one that vanishes or is replaced by another is an error instead of an empty
-    store. ``busy_timeout`` is in seconds.
+    Whoever needs a connection is lent one, and who gave one back last decides which is lent next: so there are as many
+    as were ever needed at once, and the one whose cache is warm does most of the work. Once it was opened the file must
+    stay: one that vanishes or is replaced by another is an error instead of an empty store. ``busy_timeout`` is in
+    seconds.
     """
 
     def __init__(self, path: Path, busy_timeout: float) -> None:
         self._path = path
         self._name = str(path)
         self._busy_timeout = busy_timeout
-        self._local = threading.local()
-        self._links: list[_Link] = []
-        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._generation = 0
+        self._idle: list[_Link] = []  # no lock: a list gives and takes its last in one step
+        self._left_behind: list[list[_Link]] = []
         self._file: tuple[int, int] | None = None
 
     def __len__(self) -> int:
-        """How many connections there are."""
-        return len(self._links)
+        """How many connections nobody uses at this moment."""
+        return len(self._idle)
 
-    def connection(self, synchronous: Synchronous | None = None) -> sqlite3.Connection:
-        """The connection of this thread, whose next commit waits for what ``synchronous`` says; None is for reading.
+    def lend(self, synchronous: Synchronous | None = None) -> "Loan":
+        """A connection for a ``with`` block, whose commits wait for what ``synchronous`` says; None is for reading.
+
+        Within the block, whatever the database or the file system says becomes ``store_unavailable``.
+        """
+        return Loan(self, synchronous)
+
+    def close(self) -> None:
+        """Close this process's connections. Closing twice is harmless, and a later use opens anew.
+
+        One that another thread uses at this moment is closed when that gives it back: to have it closed under a
+        statement could crash the process.
+        """
+        if self._process == os.getpid():
+            self._generation += 1
+            self._close_idle()
+
+    def take(self, synchronous: Synchronous | None) -> _Link:
+        """A connection that nobody uses, for one who will give it back.
 
         :raises OSError: the file is not there, or is another one.
         :raises sqlite3.Error: it cannot be opened.
         """
         self._check_file()
-        link: _Link | None = getattr(self._local, "link", None)
-        if link is None or link.process != os.getpid():
-            link = self._local.link = self._open()
+        if self._process != os.getpid():
+            # What another process opened is kept referenced and never closed: closing it here, after a fork, would take
+            # part in the other's locks (sqlite.org/howtocorrupt.html section 2.6).
+            self._left_behind.append(self._idle)
+            self._idle, self._process = [], os.getpid()
+        try:
+            link = self._idle.pop()
+        except IndexError:
+            link = self._open()
         if synchronous not in (None, link.synchronous):
             link.connection.execute(f"PRAGMA synchronous = {synchronous}")
             link.synchronous = synchronous
-        return link.connection
+        return link
 
-    def close(self) -> None:
-        """Close this process's connections. Closing twice is harmless, and a later use opens anew.
+    def give_back(self, link: _Link) -> None:
+        """The connection is not used any more."""
+        if link.connection.in_transaction:  # its end has failed
+            link.connection.close()
+            return
+        self._idle.append(link)
+        if link.generation != self._generation:
+            self._close_idle()
 
-        One that another thread may be using at this moment closes when that is done with it: to have it closed under a
-        statement could crash the process.
-        """
-        with self._lock:
-            for link in self._own():
-                if link.thread is threading.current_thread() or not link.thread.is_alive():
-                    link.connection.close()
-                self._links.remove(link)
-            self._local = threading.local()
+    def _close_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().connection.close()
 
     def _check_file(self) -> None:
         status = os.stat(self._name)  # noqa: PTH116 (once for every token, and a Path makes it three times as slow)
@@ -115,32 +147,45 @@ class SqliteLinks:
         try:
             _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
             connection.execute(f"PRAGMA synchronous = {Synchronous.FULL}")
+            connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE}")
         except BaseException:
             connection.close()
             raise
-        link = _Link(connection, os.getpid(), threading.current_thread(), Synchronous.FULL)
-        with self._lock:
-            self._close_dead_threads()
-            self._links.append(link)
-        return link
+        return _Link(connection, Synchronous.FULL, self._generation)
 
-    def _own(self) -> list[_Link]:
-        # What another process opened is kept referenced and never closed: closing it here, after a fork, would take
-        # part in the other's locks (sqlite.org/howtocorrupt.html section 2.6).
-        return [link for link in self._links if link.process == os.getpid()]
 
-    def _close_dead_threads(self) -> None:
-        for link in self._own():
-            if not link.thread.is_alive():
-                link.connection.close()
-                self._links.remove(link)
+class Loan:
+    """A connection for the length of a ``with`` block; see :meth:`SqliteLinks.lend`.
+
+    This and :class:`OutagesTranslated` are classes because each token comes through here, and a generator would cost
+    five times as much.
+    """
+
+    __slots__ = ("_link", "_links", "_synchronous")
+
+    def __init__(self, links: SqliteLinks, synchronous: Synchronous | None) -> None:
+        self._links = links
+        self._synchronous = synchronous
+
+    def __enter__(self) -> sqlite3.Connection:
+        """:raises Unavailable: ``store_unavailable``."""
+        try:
+            self._link = link = self._links.take(self._synchronous)
+        except (sqlite3.Error, OSError) as error:
+            raise _outage(error) from error
+        return link.connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """:raises Unavailable: ``store_unavailable``."""
+        self._links.give_back(self._link)
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise _outage(error) from error
 
 
 class OutagesTranslated:
-    """Within it, whatever the database or the file system says becomes one error that quotes nothing that was stored.
-
-    It is a class because each token comes through here, and a generator would cost five times as much.
-    """
+    """Within it, what the database or the file system says becomes one error that quotes nothing of what is kept."""
 
     __slots__ = ()
 
@@ -151,12 +196,16 @@ class OutagesTranslated:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """:raises Unavailable: ``store_unavailable``."""
-        if isinstance(error, sqlite3.Error):
-            name = getattr(error, "sqlite_errorname", type(error).__name__)
-            raise Unavailable(Reason.STORE_UNAVAILABLE, cause=name) from error
-        if isinstance(error, OSError):
-            name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-            raise Unavailable(Reason.STORE_UNAVAILABLE, cause=name) from error
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise _outage(error) from error
+
+
+def _outage(error: sqlite3.Error | OSError) -> Unavailable:
+    if isinstance(error, OSError):
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    else:
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return Unavailable(Reason.STORE_UNAVAILABLE, cause=name)
 
 
 def _patiently(action: Callable[[], object]) -> None:

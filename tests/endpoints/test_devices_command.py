@@ -25,6 +25,7 @@ from tests.devices import PHONES
 from tests.leaks import handled
 from tests.served import write_configuration
 from tests.store.device_contract import client_id, device, enroll
+from tests.store.processes import its_connection
 
 LAPTOPS = """
 [sources.laptops]
@@ -141,7 +142,7 @@ def test_a_wrong_invitation_is_a_mistake_of_usage_that_names_its_option(
     run: Callable[..., str], store: SqliteStore, arguments: list[str], said: str
 ) -> None:
     assert said in run("invite", *arguments, code=2)
-    assert store._connection().execute("SELECT COUNT(*) FROM invitations").fetchone() == (0,)
+    assert its_connection(store).execute("SELECT COUNT(*) FROM invitations").fetchone() == (0,)
 
 
 def test_devices_are_listed_by_source_and_owner_without_the_revoked_ones(

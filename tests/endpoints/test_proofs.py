@@ -25,6 +25,7 @@ from tests.endpoints.test_outages import lose_the_store
 from tests.jose.hostile_proofs import hostile_proofs, other_addresses
 from tests.requirements.grants import each_grant, form
 from tests.served import AUDIENCE, Answer, exchange_form
+from tests.store.processes import its_connection
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated:joserfc.errors.SecurityWarning")
 
@@ -282,7 +283,7 @@ def test_what_is_remembered_of_a_proof_is_a_hash_of_bounded_size(
         assert ask(application, identity, KEY.proof("POST", TOKEN_URL, now=clock(), jti=jti)).status == 200
     too_long = ask(application, identity, KEY.proof("POST", TOKEN_URL, now=clock(), jti="x" * 513))
     assert_refused(application, too_long, "proof_malformed")
-    rows = application.sqlite._connection().execute("SELECT source, token_id FROM used").fetchall()
+    rows = its_connection(application.sqlite).execute("SELECT source, token_id FROM used").fetchall()
     assert [(source, *map(len, token_id.split("."))) for source, token_id in rows] == [("DPoP", 43, 64)] * 2
 
 

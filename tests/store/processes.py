@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import resource
+import sqlite3
 import threading
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -18,6 +19,12 @@ from tests.store.device_contract import device, enrolled
 
 SPAWN = multiprocessing.get_context("spawn")
 DEADLINE = 60.0
+
+
+def its_connection(store: SqliteStore) -> sqlite3.Connection:
+    """The connection that a store, which nobody else uses, works with."""
+    with store._links.lend() as connection:
+        return connection
 
 
 def answer_of(process: multiprocessing.process.BaseProcess, end: Connection) -> object:
@@ -68,7 +75,7 @@ def upgrade_at_once(path: Path, together: Barrier, answer: Connection) -> None:
     together.wait()
     store = SqliteStore(path)
     store.revoke("issuer", str(os.getpid()), expires_at=NOW + 60)
-    answer.send(store._connection().execute("SELECT version FROM schema").fetchone()[0])
+    answer.send(its_connection(store).execute("SELECT version FROM schema").fetchone()[0])
 
 
 def write_for_ever(path: Path, answer: Connection) -> None:

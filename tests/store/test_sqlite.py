@@ -20,7 +20,7 @@ from authserver.store.sqlite import SqliteStore
 from authserver.store.sqlite_schema import SCHEMA_VERSION
 from tests.store import processes
 from tests.store.contract import NOW, StoreContract, token_id
-from tests.store.processes import DEADLINE, SPAWN, answer_of
+from tests.store.processes import DEADLINE, SPAWN, answer_of, its_connection
 
 
 class TestContract(StoreContract):
@@ -223,7 +223,7 @@ def test_a_store_of_the_first_release_is_upgraded_where_it_is_and_loses_nothing(
             store.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
         store.revoke("issuer", "jti", expires_at=NOW + 60)
         assert store.is_revoked("issuer", "jti", NOW)
-        assert store._connection().execute("SELECT version FROM schema").fetchall() == [(SCHEMA_VERSION,)]
+        assert its_connection(store).execute("SELECT version FROM schema").fetchall() == [(SCHEMA_VERSION,)]
 
 
 def test_processes_that_upgrade_a_store_at_once_do_it_once(path: Path) -> None:
@@ -266,9 +266,13 @@ def test_only_its_owner_may_read_the_file_and_what_lies_beside_it(
 
 def test_commits_are_written_ahead_and_synced(open_store: Callable[[], SqliteStore]) -> None:
     store = open_store()
-    connection = store._connection()
+    connection = its_connection(store)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_connection_keeps_little_of_the_file_in_memory(open_store: Callable[[], SqliteStore]) -> None:
+    assert its_connection(open_store()).execute("PRAGMA cache_size").fetchone() == (-512,)
 
 
 def test_a_store_is_empty_until_something_was_kept(open_store: Callable[[], SqliteStore]) -> None:
@@ -290,13 +294,15 @@ def test_a_path_with_special_characters_is_taken_literally(tmp_path: Path) -> No
     assert path.stat().st_size > 0
 
 
-def test_threads_that_ended_leave_no_connection_behind(open_store: Callable[[], SqliteStore]) -> None:
+def test_threads_that_use_the_store_one_after_the_other_share_one_connection(
+    open_store: Callable[[], SqliteStore],
+) -> None:
     store = open_store()
     for _ in range(20):
         thread = threading.Thread(target=store.check)
         thread.start()
         thread.join()
-    assert len(store._links) <= 2
+    assert len(store._links) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

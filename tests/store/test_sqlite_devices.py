@@ -17,7 +17,7 @@ from authserver.store.sqlite_schema import SCHEMA_VERSION
 from tests.store import processes
 from tests.store.contract import NOW, token_id
 from tests.store.device_contract import CODE, DeviceStoreContract, client_id, device, enroll, invitation, rekey
-from tests.store.processes import SPAWN, answer_of
+from tests.store.processes import SPAWN, answer_of, its_connection
 
 OpenSqlite = Callable[[], SqliteStore]
 
@@ -120,7 +120,7 @@ def test_a_store_of_the_second_release_is_upgraded_where_it_is_and_loses_nothing
         with pytest.raises(CredentialRejected):
             store.use_once("source", token_id(1), expires_at=NOW + 60, now=NOW)
         assert enroll(store, device(number)) == device(number)
-        assert store._connection().execute("SELECT version FROM schema").fetchall() == [(SCHEMA_VERSION,)]
+        assert its_connection(store).execute("SELECT version FROM schema").fetchall() == [(SCHEMA_VERSION,)]
 
 
 def everything(store: SqliteStore) -> None:
@@ -140,7 +140,7 @@ def everything(store: SqliteStore) -> None:
 
 def test_every_statement_about_devices_searches_an_index_and_sorts_nothing(open_store: OpenSqlite) -> None:
     store, statements = open_store(), set[str]()
-    connection = store._connection()
+    connection = its_connection(store)
     connection.set_trace_callback(statements.add)
     everything(store)
     connection.set_trace_callback(None)
@@ -166,7 +166,7 @@ FROM numbers
 def test_a_hundred_thousand_devices_make_no_list_longer_to_find(open_store: OpenSqlite) -> None:
     """Counted in steps of SQLite's machine, which are the same on every computer."""
     store = open_store()
-    connection = store._connection()
+    connection = its_connection(store)
 
     def effort(**asked: str) -> int:
         steps = 0
@@ -180,12 +180,12 @@ def test_a_hundred_thousand_devices_make_no_list_longer_to_find(open_store: Open
         connection.set_progress_handler(None, 1)
         return steps
 
-    with store._writing():
-        connection.execute(MANY, (1000,))
+    with store._writing() as writing:
+        writing.execute(MANY, (1000,))
     questions: list[dict[str, str]] = [{}, {"owner": "owner 50"}, {"after": client_id(500)}]
     few = [effort(**asked) for asked in questions]
-    with store._writing():
-        connection.execute("DELETE FROM devices")
-        connection.execute(MANY, (100_000,))
+    with store._writing() as writing:
+        writing.execute("DELETE FROM devices")
+        writing.execute(MANY, (100_000,))
     many = [effort(**asked) for asked in questions]
     assert all(after <= 1.2 * before for before, after in zip(few, many, strict=True)), (few, many)

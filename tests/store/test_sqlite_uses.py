@@ -10,6 +10,7 @@ from authserver.errors import Conflict, Unavailable
 from authserver.store.sqlite import SqliteStore
 from tests.store.contract import NOW, token_id
 from tests.store.device_contract import CODE, client_id, device, enroll, invitation, rekey
+from tests.store.processes import its_connection
 from tests.store.use_contract import DeviceUseContract, enrolled, uses
 
 OpenSqlite = Callable[[], SqliteStore]
@@ -32,8 +33,8 @@ class TestContract(DeviceUseContract):
 
 
 def synchronous(store: SqliteStore) -> int:
-    """What the last commit of this thread waited for."""
-    (level,) = store._connection().execute("PRAGMA synchronous").fetchone()
+    """What the last commit waited for."""
+    (level,) = its_connection(store).execute("PRAGMA synchronous").fetchone()
     return int(level)
 
 
@@ -66,7 +67,7 @@ def test_what_a_device_used_is_on_the_disk_after_the_next_check_of_any_process(
 
 def test_devices_that_use_something_are_found_by_an_index(open_store: OpenSqlite) -> None:
     store, statements = open_store(), set[str]()
-    record, connection = enrolled(store), store._connection()
+    record, connection = enrolled(store), its_connection(store)
     connection.set_trace_callback(statements.add)
     store.use_while(record, uses(1), NOW)
     store.use_while(record, uses(1), NOW)
