@@ -137,7 +137,9 @@ def _short_id(key: bytes) -> str:
 
 
 def _private_key(plain: bytes, kid: str) -> PrivateKey:
-    key = load_der_private_key(plain, password=None)
+    # Only who has a master key can have written it, so it is what some authserver made. To prove once more that the
+    # numbers of an RSA key fit together would take 33 ms for each key, at each start of each worker.
+    key = load_der_private_key(plain, password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         raise MasterKeyWrong(kid)
     return key
