@@ -57,6 +57,11 @@ if _MEASURING in os.environ:  # every thread that begins is then traced
     sys.settrace = _in_turn(sys.settrace)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes for two cores, because many of the slow tests wait for servers."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Keep coverage out of the programs that a test starts, where it would find nothing new."""

@@ -92,6 +92,7 @@ print(*sorted(seen))
 """
 
 
+@pytest.mark.slow
 def test_the_token_is_replaced_while_the_command_runs_and_is_never_half_there(
     workloads: Workloads, line: Line, environ: dict[str, str]
 ) -> None:
@@ -102,6 +103,7 @@ def test_the_token_is_replaced_while_the_command_runs_and_is_never_half_there(
     assert set(done.stdout.split()) <= set(workloads.issued)
 
 
+@pytest.mark.slow
 def test_while_no_fresh_token_can_be_had_the_command_goes_on(workloads: Workloads, line: Line, start: Started) -> None:
     workloads.lifetime = 1
     waits = "import sys; print('up', flush=True); sys.stdin.read(); sys.exit(5)"

@@ -192,6 +192,7 @@ class Reluctant(socket.socket):
         return super().accept()
 
 
+@pytest.mark.slow
 def test_while_no_connection_can_be_accepted_callers_wait(
     application: Stalling, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,6 +225,7 @@ def test_the_heart_beats_while_requests_are_stalled_and_not_when_all_are(applica
         assert serving.pulses.acquire(timeout=60)
 
 
+@pytest.mark.slow
 def test_a_stop_answers_what_was_asked_and_closes_what_was_not(application: Stalling) -> None:
     with served(application, let_go=application.go_on.set) as serving:
         idle = serving.call()

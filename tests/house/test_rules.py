@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 from typing import Final
 
+from tests.conftest import UNMEASURED
 from tests.house.tree import PACKAGE, ROOT
 
 MODULES: Final = {
@@ -38,3 +39,8 @@ def test_nothing_reads_the_clock_on_its_own() -> None:
     """House rule 11: a clock is an argument, so ``time.time`` may be handed over but is never called."""
     calls = [(name, node) for name, node in NODES if isinstance(node, ast.Call) and not name.startswith(PROGRAMS)]
     assert [f"{name}:{node.lineno}" for name, node in calls if ast.unparse(node.func) in CLOCKS] == []
+
+
+def test_what_is_left_out_of_the_measuring_is_there() -> None:
+    """A test that was renamed would be measured again, and nobody would know why the run takes longer."""
+    assert [place for place in UNMEASURED if not (ROOT / "tests" / place).exists()] == []

@@ -289,6 +289,7 @@ def test_unknown_kids_made_one_upstream_fetch_each(
         clock.now += 31
 
 
+@pytest.mark.slow
 def test_unknown_kids_against_a_slow_issuer_make_one_fetch(
     remote: Callable[..., RemoteKeySet], issuer: Issuer, clock: Clock, landings: Landings
 ) -> None:

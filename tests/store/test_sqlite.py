@@ -54,6 +54,7 @@ def test_processes_that_open_a_new_store_at_once_agree_on_who_was_first(path: Pa
     assert sorted(bool(answer_of(*each)) for each in started) == [False, False, False, True]
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_instant_leaves_the_ring_whole(
     open_store: Callable[[], SqliteStore], path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_connection_that_says_nothing_holds_nobody_up(exporter: Exporter) -> N
         assert get(exporter).status == 200
 
 
+@pytest.mark.slow
 def test_a_connection_that_says_a_byte_now_and_then_ends_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
     clock = FrozenClock()
     exporter = Exporter(ANYWHERE, lambda: b"a 1\n", timer=clock)
@@ -92,6 +93,7 @@ def test_a_connection_that_says_a_byte_now_and_then_ends_at_the_deadline(caplog:
     assert caplog.records == []
 
 
+@pytest.mark.slow
 def test_connections_above_a_number_are_closed_at_once(exporter: Exporter) -> None:
     assert exporter.address is not None
     with contextlib.ExitStack() as held:
@@ -121,6 +123,7 @@ def test_an_address_that_is_taken_is_told_once_and_tried_again(caplog: pytest.Lo
     exporter.close()
 
 
+@pytest.mark.slow
 def test_only_one_serves_and_another_takes_its_place(caplog: pytest.LogCaptureFixture) -> None:
     turns, bind = Turns(), f"127.0.0.1:{free_port()}"
     one = Exporter(bind, lambda: b"one", turns.of("one"))

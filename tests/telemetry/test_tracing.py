@@ -168,6 +168,7 @@ tracing.close()
 """
 
 
+@pytest.mark.slow
 def test_spans_go_where_the_environment_says() -> None:
     taken: list[tuple[str, ExportTraceServiceRequest]] = []
 
