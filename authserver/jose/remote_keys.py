@@ -1,8 +1,8 @@
 """The keys that an issuer publishes: lock-free reads, one flight, cool-down after failures, stale-if-error to a bound.
 
-Three rules decide everything here. A token with a known key never waits for one with an unknown key. However
-many unknown keys are asked for, the issuer gets at most one question per cool-down. And a key that the issuer
-has removed dies within the lifetime of the answer that named it, as long as the issuer can be asked.
+Three rules decide everything. A token with a known key never waits for one with an unknown key. However many unknown
+keys are asked for, the issuer gets at most one question per cool-down. And a key that the issuer has removed dies
+within the lifetime of the answer that named it, as long as the issuer can be asked.
 """
 
 import os
@@ -153,6 +153,12 @@ class RemoteKeys(ABC, Generic[KnownKeysT_co]):
         if flight is None or not (age >= snapshot.usable_for or self._slept(snapshot, flight, now)):
             return None
         return self._wait_for(flight, self._wait)
+
+    def at_hand(self, kid: str, now: float) -> VerificationKey | None:
+        """The key if it is there and no fetch is due, which is nearly always. None says nothing: ask the long way."""
+        if (snapshot := self._snapshot) is None or abs(now - snapshot.fetched_at) >= snapshot.refresh_after:
+            return None
+        return snapshot.key_set.by_id.get(kid)
 
     def find_now(self, kid: str, algorithm: str, now: float) -> VerificationKey:
         """The key by what is known at this moment; never waits.

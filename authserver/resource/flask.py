@@ -139,15 +139,15 @@ class ResourceServer(Adapter):
     def _incoming(self, environ: "WSGIEnvironment") -> ApiRequest:
         # Straight from the WSGI environment (PEP 3333), because nearly every request has neither query nor body. It
         # has room for one Authorization header: servers join repeated ones.
-        header = environ.get("HTTP_AUTHORIZATION")
+        header, protection = environ.get("HTTP_AUTHORIZATION"), self.protection
         return ApiRequest(
             authorization=(header,) if header else (),
             token_in_query=bool(environ.get("QUERY_STRING")) and "access_token" in request.args,
             # A form is read only where there is a token that it could repeat.
             token_in_form=bool(header) and bool(environ.get("CONTENT_LENGTH")) and _token_in_form(),
-            proof=offered_proof(environ, self.protection.address),
+            proof=offered_proof(environ, protection.address),
             request_id=environ.get("HTTP_X_REQUEST_ID"),
-            certificate=client_certificate(environ, self.protection.certificates),
+            certificate=client_certificate(environ, protection.certificates),
         )
 
     def _serve_metadata(self) -> Response:

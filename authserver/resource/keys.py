@@ -34,6 +34,10 @@ class AwaitableKeys(Protocol):
         """See :meth:`authserver.jose.remote_keys.RemoteKeys.awaited`."""
         ...  # a protocol has no body
 
+    def at_hand(self, kid: str, now: float) -> VerificationKey | None:
+        """See :meth:`authserver.jose.remote_keys.RemoteKeys.at_hand`."""
+        ...  # a protocol has no body
+
     def find_now(self, kid: str, algorithm: str, now: float) -> VerificationKey:
         """See :meth:`authserver.jose.remote_keys.RemoteKeys.find_now`."""
         ...  # a protocol has no body
@@ -86,6 +90,9 @@ class _AtHand:
     def awaited(self, _kid: str, _now: float) -> None:
         """There is nothing to wait for."""
 
+    def at_hand(self, _kid: str, _now: float) -> None:
+        """Only they know, and only by all that they are asked for."""
+
 
 class KeptFresh:
     """A remote key set and a daemon thread that refreshes it, so that a request finds fresh keys after any pause.
@@ -97,6 +104,7 @@ class KeptFresh:
     def __init__(self, keys: RemoteKeySet, clock: Callable[[], float], *, every: float = _EVERY) -> None:
         """``every`` is in seconds of real time, whatever ``clock`` says."""
         self._keys = keys
+        self._at_hand = keys.at_hand
         self.find_now = keys.find_now
         """See :class:`AwaitableKeys`."""
         self._clock = clock
@@ -109,6 +117,10 @@ class KeptFresh:
         if self._runs_in != os.getpid():
             self._start()
         return self._keys.awaited(kid, now)
+
+    def at_hand(self, kid: str, now: float) -> VerificationKey | None:
+        """See :class:`AwaitableKeys`."""
+        return self._at_hand(kid, now) if self._runs_in == os.getpid() else None
 
     def _start(self) -> None:
         # Without a lock, which a fork could leave closed: of two threads that start at once, one sees below

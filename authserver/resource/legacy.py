@@ -80,11 +80,12 @@ class Tally:
     """Counts what was accepted, and says so in the log where it was a legacy token, at most once an hour.
 
     ``on_legacy`` is called with each of those, and on an event loop where the adapter is asynchronous, so it must not
-    block. What it raises is not the caller's fault, and is logged.
+    block. What it raises is not the caller's fault, and is logged. ``clock`` gives seconds since the epoch.
     """
 
-    def __init__(self, on_legacy: Callable[[LegacyToken], None] | None = None) -> None:
+    def __init__(self, on_legacy: Callable[[LegacyToken], None] | None, clock: Callable[[], float]) -> None:
         self._on_legacy = on_legacy
+        self._clock = clock
         self._current = _Counter()
         self._legacy = _Counter()
         self._last_legacy: float | None = None
@@ -95,11 +96,12 @@ class Tally:
         """What was accepted so far, in this process."""
         return AcceptedTokens(self._current.total, self._legacy.total, self._last_legacy)
 
-    def count(self, token: VerifiedToken, now: float) -> None:
+    def count(self, token: VerifiedToken) -> None:
         """Count a token that was believed."""
         if not isinstance(token, LegacyToken):
             self._current.add()
             return
+        now = self._clock()
         self._legacy.add()
         self._last_legacy = now
         if abs(now - self._said_at) >= _EVERY:

@@ -3,25 +3,31 @@
 Only the work of the signature is remembered. Who uses an entry checks its times and its key again.
 """
 
-import contextlib
 import hashlib
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from authserver.jose.jwk import VerificationKey
-from authserver.resource.token import VerifiedToken
+from authserver.resource.token import Accepted, VerifiedToken
 
 
 class Remembered(NamedTuple):
-    """A token and the key whose signature it carries."""
+    """A token, the key whose signature it carries, and that key's name in it.
 
-    token: VerifiedToken
+    The token's times allow it when the time is at least ``begins`` and less than ``ends``.
+    """
+
+    accepted: Accepted
     key: VerificationKey
+    kid: str
+    begins: float
+    ends: float
 
-    @property
-    def kid(self) -> str:
-        """The name of that key in the token."""
-        return self.token.kid
+    @classmethod
+    def of(cls, token: VerifiedToken, key: VerificationKey, leeway: int) -> Self:
+        """A token whose times were checked, so that they are known to be times. ``leeway`` is in seconds."""
+        begins = max(token.issued_at, token.claims.get("nbf") or token.issued_at)
+        return cls(Accepted(token), key, token.kid, begins - leeway, token.expires_at + leeway)
 
 
 def fingerprint(token: str) -> bytes:
@@ -51,8 +57,10 @@ class TokenMemory:
         """Keep an entry, until it is forgotten or has to make room."""
         self._entries[fingerprint] = entry
         while len(self._entries) > self._capacity:
-            with contextlib.suppress(KeyError):  # another thread has made the room already
+            try:
                 self._entries.popitem(last=False)
+            except KeyError:  # another thread has made the room already
+                return
 
     def forget(self, fingerprint: bytes) -> None:
         """Drop an entry; one that is not there is no error."""

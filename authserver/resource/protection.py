@@ -110,7 +110,7 @@ class Protection:
             if also_accept is not None and not bound
             else None
         )
-        self._tally = Tally(on_legacy)
+        self._tally = Tally(on_legacy, self._clock)
         self._on_loop = OnLoop()
         self.url = url
         self.address = ExternalAddress(url, audience)
@@ -151,13 +151,25 @@ class Protection:
         :raises ScopeInsufficient: the token is believed, and it may not do this.
         :raises Unavailable: whether to believe it cannot be known at the moment.
         """
-        return finish(self._check(request, requirement, before, _BLOCKING))
+        try:
+            accepted = before or finish(self._accept(request, _BLOCKING))
+            requirement.check(accepted.token)
+        except (Refused, Unavailable) as error:
+            _let_pass_or_raise(error, requirement)
+            return None
+        return accepted
 
     async def check_async(
         self, request: ApiRequest, requirement: Requirement, before: Accepted | None = None
     ) -> Accepted | None:
         """What :meth:`check` does, without ever holding the event loop. Raises the same."""
-        return await self._check(request, requirement, before, self._on_loop)
+        try:
+            accepted = before or await self._accept(request, self._on_loop)
+            requirement.check(accepted.token)
+        except (Refused, Unavailable) as error:
+            _let_pass_or_raise(error, requirement)
+            return None
+        return accepted
 
     def refuse(self, error: Refused | Unavailable, request: ApiRequest, requirement: Requirement) -> Answer:
         """The answer to a request for which :meth:`check` raised ``error``."""
@@ -170,21 +182,6 @@ class Protection:
             request_id=request.request_id,
         )
 
-    async def _check(
-        self, request: ApiRequest, requirement: Requirement, before: Accepted | None, waits: Waits
-    ) -> Accepted | None:
-        try:
-            accepted = before or await self._accept(request, waits)
-            requirement.check(accepted.token)
-        except (Refused, Unavailable) as error:
-            if requirement.optional and isinstance(error, CredentialMissing):
-                return None
-            # The reason is from a closed set; facts may quote the token, so they are an attribute and not text.
-            extra = {"reason": error.reason.value, "facts": dict(error.facts)}
-            _log.info("refused: %s", error.reason.value, extra=extra)
-            raise
-        return accepted
-
     async def _accept(self, request: ApiRequest, waits: Waits) -> Accepted:
         scheme, token = presented_credential(request)
         if self._legacy is not None and scheme == BEARER and self._legacy.is_legacy(token):
@@ -194,5 +191,15 @@ class Protection:
             accepted = await self._verifier.believe(token, proof, waits, request.certificate)
         if scheme == BEARER and request.proof is not None:
             raise ProofRejected(Reason.PROOF_UNEXPECTED)  # it would be ignored otherwise
-        self._tally.count(accepted.token, self._clock())
+        self._tally.count(accepted.token)
         return accepted
+
+
+def _let_pass_or_raise(error: Refused | Unavailable, requirement: Requirement) -> None:
+    """Raise ``error`` again, unless it is that there are no credentials where none are needed."""
+    if requirement.optional and isinstance(error, CredentialMissing):
+        return
+    # The reason is from a closed set; facts may quote the token, so they are an attribute and not text.
+    extra = {"reason": error.reason.value, "facts": dict(error.facts)}
+    _log.info("refused: %s", error.reason.value, extra=extra)
+    raise error

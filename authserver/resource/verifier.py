@@ -166,46 +166,55 @@ class AccessTokenVerifier:
         """The steps of :meth:`verify`, or with a ``proof`` those of :meth:`verify_bound`."""
         now, name = self._clock(), fingerprint(token)
         remembered = self._memory.recall(name)
+        if (
+            remembered is not None
+            and remembered.begins <= now < remembered.ends
+            and self._keys.at_hand(remembered.kid, now) is remembered.key
+        ):
+            accepted = remembered.accepted
+        else:
+            accepted = await self._believe(token, name, remembered, now, waits)
+        if proof is not None:
+            accepted = accepted._replace(nonce=await self._proofs.check(proof, token, accepted.token, now, waits))
+        elif self._sender_constrained or "cnf" in accepted.token.claims:
+            check_certificate(accepted.token, certificate)
+        if self._introspector is not None:
+            await self._introspector.check(token, accepted.token, now, waits)
+        return accepted
+
+    async def _believe(
+        self, token: str, name: bytes, remembered: Remembered | None, now: float, waits: Waits
+    ) -> Accepted:
+        """Verify a token that is new, whose key may be, or whose time may be over."""
         named = remembered or self._named(token)
         pending = self._keys.awaited(named.kid, now)
         if pending is not None:
             await _patiently(pending, waits)
-        if isinstance(named, Remembered):
-            self._check_again(named, name, now)
-            verified = named.token
-        else:
-            verified = self._verify(named, name, now)
-        nonce = None
-        if proof is not None:
-            nonce = await self._proofs.check(proof, token, verified, now, waits)
-        elif self._sender_constrained or "cnf" in verified.claims:
-            check_certificate(verified, certificate)
-        if self._introspector is not None:
-            await self._introspector.check(token, verified, now, waits)
-        return Accepted(verified, nonce)
+        believed = self._again(named, name, now) if isinstance(named, Remembered) else self._first(named, now)
+        self._memory.remember(name, believed)
+        return believed.accepted
 
     def _named(self, token: str) -> NamedKey:
         return named_key(
             parse(token), issuer=self.issuer, audience=self.audience, typ=_TYP, algorithms=self._algorithms
         )
 
-    def _verify(self, named: NamedKey, name: bytes, now: float) -> VerifiedToken:
+    def _first(self, named: NamedKey, now: float) -> Remembered:
         key = self._key(named.kid, named.algorithm, now)
         verified = named.verified_by(key, now, self._leeway)
         check_age(verified, max_age=LONGEST_LIFETIME, now=now, skew=self._leeway)
-        believed = VerifiedToken.of(verified, self.issuer, self.audience)
-        self._memory.remember(name, Remembered(believed, key))
-        return believed
+        return Remembered.of(VerifiedToken.of(verified, self.issuer, self.audience), key, self._leeway)
 
-    def _check_again(self, remembered: Remembered, name: bytes, now: float) -> None:
+    def _again(self, remembered: Remembered, name: bytes, now: float) -> Remembered:
         try:
             key = self._key(remembered.kid, remembered.key.algorithm, now)
             if key is not remembered.key and key != remembered.key:
                 raise CredentialRejected(Reason.KEY_UNKNOWN)  # the issuer gave the same kid to another key
-            check_times(remembered.token.claims, now, self._leeway)
+            check_times(remembered.accepted.token.claims, now, self._leeway)
         except CredentialRejected:
             self._memory.forget(name)
             raise
+        return remembered._replace(key=key)  # which is another object where keys were fetched again
 
     def _key(self, kid: str, algorithm: str, now: float) -> VerificationKey:
         try:

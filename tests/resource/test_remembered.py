@@ -1,12 +1,13 @@
 """A token is verified once and remembered; its time and its key are checked each time."""
 
 import threading
+from copy import copy
 
 import pytest
 
 from authserver.errors import CredentialRejected, Reason
 from authserver.jose.jwk import VerificationKey
-from authserver.jose.key_set import StaticKeySet
+from authserver.jose.key_set import KnownKeys, StaticKeySet
 from authserver.resource import AccessTokenVerifier
 from authserver.resource.memory import Remembered, TokenMemory, fingerprint
 from authserver.testing import FakeIssuer, FrozenClock
@@ -14,10 +15,10 @@ from tests.resource.environment import AUDIENCE, refusal
 
 
 class CountingKeys:
-    """Keys that count how many signatures they were asked to verify, and can be exchanged."""
+    """Keys that count how often they are looked up, and can be exchanged."""
 
     def __init__(self, issuer: FakeIssuer) -> None:
-        self.keys = StaticKeySet(issuer.jwks, ["ES256"])
+        self.keys: KnownKeys = StaticKeySet(issuer.jwks, ["ES256"])
         self.lookups = 0
 
     def find(self, kid: str, algorithm: str, now: float) -> VerificationKey:
@@ -25,9 +26,24 @@ class CountingKeys:
         return self.keys.find(kid, algorithm, now)
 
 
-@pytest.fixture
-def keys(issuer: FakeIssuer) -> CountingKeys:
-    return CountingKeys(issuer)
+class CountingKeysAtHand(CountingKeys):
+    """The same as keys that are kept fresh: they say which of them can be had without more ado."""
+
+    def awaited(self, _kid: str, _now: float) -> None:
+        return None
+
+    def at_hand(self, kid: str, _now: float) -> VerificationKey | None:
+        self.lookups += 1
+        return self.keys.by_id.get(kid)
+
+    def find_now(self, kid: str, algorithm: str, now: float) -> VerificationKey:
+        return self.find(kid, algorithm, now)
+
+
+@pytest.fixture(params=[CountingKeys, CountingKeysAtHand], ids=["handed in", "kept fresh"])
+def keys(issuer: FakeIssuer, request: pytest.FixtureRequest) -> CountingKeys:
+    kind: type[CountingKeys] = request.param
+    return kind(issuer)
 
 
 @pytest.fixture
@@ -95,6 +111,34 @@ def test_a_remembered_token_survives_a_refresh_that_brings_the_same_key_again(
     assert remembering.verify(token) is first
 
 
+def test_a_key_that_came_again_is_looked_up_as_quickly_as_before(issuer: FakeIssuer, clock: FrozenClock) -> None:
+    keys = CountingKeysAtHand(issuer)
+    remembering = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, keys=keys, clock=clock)
+    token = issuer.access_token(AUDIENCE)
+    remembering.verify(token)
+    keys.keys = KnownKeys({kid: copy(key) for kid, key in keys.keys.by_id.items()})
+    looked_up = []
+    for _ in range(3):
+        keys.lookups = 0
+        remembering.verify(token)
+        looked_up.append(keys.lookups)
+    assert looked_up == [2, 1, 1]
+
+
+def test_a_remembered_token_is_not_valid_before_its_time(
+    remembering: AccessTokenVerifier, issuer: FakeIssuer, clock: FrozenClock
+) -> None:
+    at_once, later = issuer.access_token(AUDIENCE), issuer.access_token(AUDIENCE, nbf=int(clock()) + 20)
+    for token in (at_once, later):
+        remembering.verify(token)
+    clock.advance(-11)
+    assert refusal(remembering, later) is Reason.NOT_YET_VALID
+    clock.advance(-19)
+    remembering.verify(at_once)
+    clock.advance(-1)
+    assert refusal(remembering, at_once) is Reason.ISSUED_IN_FUTURE
+
+
 def test_a_refused_token_is_not_remembered(
     remembering: AccessTokenVerifier, issuer: FakeIssuer, clock: FrozenClock
 ) -> None:
@@ -121,7 +165,7 @@ def test_what_is_no_token_at_all_is_refused(remembering: AccessTokenVerifier, te
 
 def test_the_memory_is_bounded_and_the_oldest_makes_room(remembering: AccessTokenVerifier, issuer: FakeIssuer) -> None:
     key = StaticKeySet(issuer.jwks, ["ES256"]).find(issuer.key.kid, "ES256", 0)
-    entry = Remembered(remembering.verify(issuer.access_token(AUDIENCE)), key)
+    entry = Remembered.of(remembering.verify(issuer.access_token(AUDIENCE)), key, 0)
     memory = TokenMemory(3)
     for name in "abcd":
         memory.remember(fingerprint(name), entry)
