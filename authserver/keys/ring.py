@@ -80,6 +80,14 @@ class Ring:
     entries: tuple[Entry, ...] = ()
     served: bool = False
     revoked: frozenset[str] = frozenset()
+    _by_algorithm: Mapping[str, tuple[Entry, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Sorted once: each token asks twice for the key that signs.
+        found: dict[str, tuple[Entry, ...]] = {}
+        for entry in sorted(self.entries, key=_first_use):
+            found[entry.algorithm] = (*found.get(entry.algorithm, ()), entry)
+        object.__setattr__(self, "_by_algorithm", found)
 
     def find(self, kid: str) -> Entry:
         """:raises KeyUnknown: no entry has this ``kid``."""
@@ -88,9 +96,9 @@ class Ring:
                 return entry
         raise KeyUnknown(f"the key ring has no key {kid!r}")
 
-    def of(self, algorithm: str) -> list[Entry]:
+    def of(self, algorithm: str) -> tuple[Entry, ...]:
         """The algorithm's keys in the order in which they sign."""
-        return sorted((entry for entry in self.entries if entry.algorithm == algorithm), key=_first_use)
+        return self._by_algorithm.get(algorithm, ())
 
     def active(self, algorithm: str, now: float) -> Entry | None:
         """The one key that signs for ``algorithm`` at ``now``, or None.

@@ -29,7 +29,7 @@ def ring() -> KeyRing:
 
 
 def authorized(algorithm: str = "ES256", lifetime: int = 900) -> Authorization:
-    return replace(AUTHORIZATION, resource=replace(RESOURCE, algorithm=algorithm), lifetime=lifetime)
+    return AUTHORIZATION._replace(resource=replace(RESOURCE, algorithm=algorithm), lifetime=lifetime)
 
 
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # by RFC 9864, says joserfc
@@ -70,8 +70,8 @@ def test_a_token_is_bound_to_what_was_confirmed(ring: KeyRing, member: str, toke
 
 def test_a_device_has_an_identifier_besides_whom_it_is_for(ring: KeyRing) -> None:
     """RFC 9068 section 2.2"""
-    device = replace(SUBJECT, source="phones", owner_sub="phones:owner/alice", registered_id="dev_a")
-    token = Minter(ISSUER, ring, CLOCK).mint(replace(AUTHORIZATION, subject=device))
+    device = SUBJECT._replace(source="phones", owner_sub="phones:owner/alice", registered_id="dev_a")
+    token = Minter(ISSUER, ring, CLOCK).mint(AUTHORIZATION._replace(subject=device))
     _, claims = oracle.read(token.value, json.loads(ring.jwks(CLOCK.now).body))
     assert (claims["sub"], claims["client_id"]) == ("phones:owner/alice", "dev_a")
 
@@ -93,8 +93,8 @@ def test_no_token_lives_longer_than_an_hour_whatever_was_authorized(ring: KeyRin
 
 def test_names_outside_ascii_are_utf_8(ring: KeyRing) -> None:
     """R59"""
-    subject = replace(SUBJECT, subject="zoë/\U0001f511")
-    token = Minter(ISSUER, ring, CLOCK).mint(replace(AUTHORIZATION, subject=subject))
+    subject = SUBJECT._replace(subject="zoë/\U0001f511")
+    token = Minter(ISSUER, ring, CLOCK).mint(AUTHORIZATION._replace(subject=subject))
     _, claims = oracle.read(token.value, json.loads(ring.jwks(CLOCK.now).body))
     assert claims["sub"] == "cluster:zoë/\U0001f511"
 
