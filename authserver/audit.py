@@ -1,9 +1,10 @@
 """Exactly one event for each decision: who, what was asked, which rule, the outcome and why. Never a token."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar
 
 from authserver.errors import Fact, Reason, Refused, Unavailable
 from authserver.model import AccessToken, Authorization, Device, Invitation, Resource, Subject, TokenRequest
@@ -113,6 +114,8 @@ _INVITATION: Final = ("source", "owner", "platform", "expires_at")
 
 Observed = TypeVar("Observed", Decision, Presented, AboutDevice)
 
+_Record = Callable[[str, Observed, str, Reason | None, Mapping[str, Fact]], None]
+
 Observe = Callable[[Decision, str, Reason | None], None]
 """Told of each decision about a token once it is on record: the decision, its outcome, and why it was not issued."""
 
@@ -182,24 +185,8 @@ class Audit:
         """
         return self._observe("device", AboutDevice(request_id, address), success)
 
-    @contextmanager
-    def _observe(self, name: str, observed: Observed, success: str | None) -> Iterator[Observed]:
-        try:
-            yield observed
-        except Refused as refused:
-            observed.unverified_source = refused.source
-            self._record(name, observed, "refused", refused.reason, refused.facts)
-            raise
-        except Unavailable as unavailable:
-            observed.unverified_source = unavailable.source
-            self._record(name, observed, "unavailable", unavailable.reason, unavailable.facts)
-            raise
-        except Exception as error:
-            self._record(name, observed, "failed", Reason.INTERNAL_ERROR, {"error": type(error).__name__})
-            raise
-        else:
-            if success is not None:
-                self._record(name, observed, success, None, {})
+    def _observe(self, name: str, observed: Observed, success: str | None) -> "_Observation[Observed]":
+        return _Observation(self._record, name, observed, success)
 
     def _record(
         self, name: str, observed: Observed, outcome: str, reason: Reason | None, facts: Mapping[str, Fact]
@@ -216,7 +203,7 @@ class Audit:
             "facts": {name: _bounded(fact) for name, fact in {**observed.facts, **facts}.items() if fact is not None},
         }
         try:
-            self._write({name: value for name, value in event.items() if value not in _NOTHING})
+            self._write({name: value for name, value in event.items() if value or value not in _NOTHING})
         except OSError as error:
             self._tell_of(name, observed, "unavailable", Reason.AUDIT_UNWRITABLE)
             raise Unavailable(Reason.AUDIT_UNWRITABLE) from error
@@ -227,6 +214,35 @@ class Audit:
             self._tell(observed, outcome, reason)
         elif isinstance(observed, AboutDevice) and name == "enrollment":
             self._tell_enrollment(observed, outcome, reason)
+
+
+class _Observation(Generic[Observed]):
+    """One request from its beginning to its end, whichever that is.
+
+    This is a class because each token comes through here, and a generator would cost twice as much.
+    """
+
+    def __init__(self, record: _Record[Observed], name: str, observed: Observed, success: str | None) -> None:
+        self._record: _Record[Observed] = record
+        self._name = name
+        self._observed: Observed = observed
+        self._success = success
+
+    def __enter__(self) -> Observed:
+        return self._observed
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            if self._success is not None:
+                self._record(self._name, self._observed, self._success, None, {})
+        elif isinstance(error, Refused | Unavailable):
+            outcome = "refused" if isinstance(error, Refused) else "unavailable"
+            self._observed.unverified_source = error.source
+            self._record(self._name, self._observed, outcome, error.reason, error.facts)
+        elif isinstance(error, Exception):
+            self._record(self._name, self._observed, "failed", Reason.INTERNAL_ERROR, {"error": type(error).__name__})
 
 
 def _bounded(fact: Fact) -> Fact:
@@ -241,7 +257,7 @@ def _bounded(fact: Fact) -> Fact:
 def _asked(decision: Decision) -> Mapping[str, Any]:
     scope = decision.request.scope if decision.request else None
     return {
-        "grant": decision.grant.value if decision.grant else None,
+        "grant": str(decision.grant) if decision.grant else None,
         "resource": decision.resource.identifier if decision.resource else None,
         "unverified_scope": _bounded(scope) if scope else None,
     }
