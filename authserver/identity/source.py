@@ -240,7 +240,8 @@ def attributes_at(claims: Mapping[str, Any], paths: Mapping[str, tuple[str, ...]
     """The attributes that are present, each found at its path into the claims."""
     attributes = {}
     for name, path in paths.items():
-        values = spellings(claim_at(claims, path))
+        value = claim_at(claims, path)
+        values = spellings(value) if value is not None else ()
         if values:
             attributes[name] = values
     return attributes
@@ -250,6 +251,8 @@ def claim_at(claims: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """The claim at a path of member names, or None."""
     value: Any = claims
     for name in path:
+        if value is None:
+            break
         value = value.get(name) if isinstance(value, OBJECT) else None
     return value
 

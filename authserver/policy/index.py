@@ -32,9 +32,11 @@ class RuleIndex:
         root = self._roots.get((subject.source, resource))
         if root is None:
             return ()
-        # A rule with two spellings that a subject both has is found twice, and counts once.
-        candidates = dict(_candidates(root, subject.attributes))
-        return tuple([rule for _, rule in sorted(candidates.items()) if rule.matches(subject)])
+        candidates = _candidates(root, subject.attributes)
+        if len(candidates) > 1:
+            # A rule with two spellings that a subject both has is found twice, and counts once.
+            candidates = sorted(dict(candidates).items())
+        return tuple([rule for _, rule in candidates if rule.matches(subject)])
 
 
 class _Look(NamedTuple):

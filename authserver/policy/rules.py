@@ -116,7 +116,7 @@ class Rule:
         for condition in self.conditions:
             if not condition.is_met(subject):
                 return False
-        return all(self._spells_out(*each) for each in subject.named_only.items())
+        return not subject.named_only or all(self._spells_out(*each) for each in subject.named_only.items())
 
     def _spells_out(self, attribute: str, value: str) -> bool:
         return any(each.attribute == attribute and value in each.pattern.literals for each in self.conditions)
