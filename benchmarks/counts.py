@@ -51,7 +51,9 @@ SHOWN: Final = 12
 
 OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     "JSON texts read": frozenset({"json.decoder:JSONDecoder.raw_decode"}),
-    "JSON texts written": frozenset({"json.encoder:JSONEncoder.iterencode"}),
+    "JSON texts written": frozenset(
+        {"authserver.jose.compact:json_writer.<locals>.write", "json.encoder:JSONEncoder.iterencode"}
+    ),
     "base64 texts read and written": frozenset({"binascii.a2b_base64()", "binascii.b2a_base64()"}),
     "log calls": frozenset({"logging:Logger.isEnabledFor", "logging:Logger.handle"}),
     "signatures made": frozenset({"ECPrivateKey.sign()", "RSAPrivateKey.sign()", "Ed25519PrivateKey.sign()"}),

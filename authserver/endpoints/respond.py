@@ -1,6 +1,5 @@
 """The one place that writes answers, errors above all: constant words out, whatever came in."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,11 +21,12 @@ from authserver.errors import (
     TooManyFailures,
     Unavailable,
 )
+from authserver.jose.compact import json_writer
 from authserver.oauth import DPOP_NONCE, ErrorCode, Grant
 
 NO_STORE: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))  # RFC 6749 section 5.1
 
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder each time
+_encode: Final = json_writer(ensure_ascii=True)
 
 DESCRIPTIONS: Final[Mapping[ErrorCode, str]] = {
     ErrorCode.INVALID_REQUEST: "The request is malformed, the token was rejected, or no rule admits the caller.",

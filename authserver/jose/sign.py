@@ -1,15 +1,13 @@
 """Writing a JWS: the one place that signs."""
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from authserver.jose.compact import base64url_encode
+from authserver.jose.compact import base64url_encode, json_writer
 from authserver.jose.jwk import SigningKey
 
-# Made once, because json.dumps makes one for each call that has options. Nothing that is signed can contain itself.
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
+_encode: Final = json_writer(ensure_ascii=False, allow_nan=False)
 
 
 def sign(key: SigningKey, typ: str, claims: Mapping[str, Any]) -> str:
@@ -34,4 +32,4 @@ def _header(typ: str, algorithm: str, kid: str) -> str:
 
 
 def _segment(value: Mapping[str, Any]) -> str:
-    return base64url_encode(_ENCODER.encode(value).encode("utf-8"))
+    return base64url_encode(_encode(value).encode("utf-8"))

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 import structlog
 
 from authserver.enrollment.invitation import CODE_PREFIX
+from authserver.jose.compact import json_writer
 from authserver.telemetry import context
 
 REDACTED: Final = "[redacted]"
@@ -134,4 +135,4 @@ def _json(value: Any, **options: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True, **options)
 
 
-_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, default=_plain).encode
+_encode: Final = json_writer(ensure_ascii=True, default=_plain)

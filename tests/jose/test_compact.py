@@ -3,6 +3,8 @@
 import base64
 import contextlib
 import json
+import json.encoder
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from authserver.jose.compact import (
     base64url_decode,
     base64url_encode,
     json_object,
+    json_writer,
     parse,
     split,
 )
@@ -310,3 +313,26 @@ def test_splitting_does_not_read_the_payload() -> None:
     jws = split(compact(claims=b"not json"))
     assert jws.unverified_payload == b"not json"
     assert split(compact(claims=b"")).unverified_payload == b""
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda members: st.lists(members) | st.dictionaries(st.text(), members),
+)
+
+
+@given(JSON, st.booleans())
+def test_json_is_written_as_the_library_writes_it(value: Any, ensure_ascii: bool) -> None:
+    wanted = json.dumps(value, separators=(",", ":"), ensure_ascii=ensure_ascii)
+    assert json_writer(ensure_ascii=ensure_ascii)(value) == wanted
+
+
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_json_is_written_with_and_without_an_encoder_in_c(monkeypatch: pytest.MonkeyPatch, accelerated: bool) -> None:
+    if not accelerated:
+        monkeypatch.setattr(json.encoder, "c_make_encoder", None)
+    write = json_writer(ensure_ascii=False, allow_nan=False, default=sorted)
+    assert write({"zoë": {2, 1}, "also": ("a", None, True, 1.5)}) == '{"zoë":[1,2],"also":["a",null,true,1.5]}'
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write({"number": number})
