@@ -25,7 +25,8 @@ from authserver.oauth import CLIENT_ASSERTION_JWT, CLIENT_ASSERTION_SVID, Grant,
 
 _GRANTS: Final[Mapping[str, Grant]] = {grant.value: grant for grant in Grant}
 _SUBJECT_TOKEN_TYPES: Final = frozenset((TokenType.JWT, TokenType.ID_TOKEN, TokenType.AWS4_REQUEST))
-_ISSUED_TOKEN_TYPES: Final = frozenset((TokenType.ACCESS_TOKEN.value, TokenType.JWT.value))
+_ACCESS_TOKEN: Final = TokenType.ACCESS_TOKEN.value
+_REQUESTED_TOKEN_TYPES: Final = frozenset((None, _ACCESS_TOKEN, TokenType.JWT.value))
 
 
 class TokenEndpoint:
@@ -112,7 +113,7 @@ def _subject_token(form: Form) -> Credential:
         raise RequestMalformed(Reason.PARAMETER_MISSING, parameter=missing)
     if "actor_token" in form:
         raise RequestMalformed(Reason.ACTOR_TOKEN_UNSUPPORTED)
-    if form.one("requested_token_type") not in (None, *_ISSUED_TOKEN_TYPES):
+    if form.one("requested_token_type") not in _REQUESTED_TOKEN_TYPES:
         raise RequestMalformed(Reason.PARAMETER_UNSUPPORTED, parameter="requested_token_type")
     return Credential(token, is_signed_request=token_type == TokenType.AWS4_REQUEST)
 
@@ -148,7 +149,7 @@ def _issued(token: AccessToken, form: Form, grant: Grant) -> Response:
         "scope": " ".join(token.scope),
     }
     if grant is Grant.TOKEN_EXCHANGE:
-        document["issued_token_type"] = form.one("requested_token_type") or TokenType.ACCESS_TOKEN.value
+        document["issued_token_type"] = form.one("requested_token_type") or _ACCESS_TOKEN
     return respond.json_response(200, document, *respond.NO_STORE)
 
 
