@@ -1,10 +1,14 @@
-"""The nouns that travel between the rooms: frozen, and free of behaviour that belongs to a room."""
+"""The nouns that travel between the rooms: frozen, and free of behaviour that belongs to a room.
+
+Those that every token request makes are named tuples, which are made in less than half of the time that a frozen
+dataclass takes: it sets each field by a call.
+"""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from authserver.certificate import ClientCertificate
 from authserver.oauth import BEARER, DPOP, JKT, Grant
@@ -18,8 +22,7 @@ ATTRIBUTE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """How an attribute that an invitation gives is spelled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """What a caller offers as proof of who it is. Nothing in it has been checked.
 
     It is ``certificate`` where there is one (RFC 8705 section 2), else the token. ``authenticates_client`` says that
@@ -27,16 +30,18 @@ class Credential:
     is no JWT, but a signed request to AWS; ``is_svid`` that it is a JWT-SVID and nothing else will do.
     """
 
-    unverified_token: str = field(default="", repr=False)
+    unverified_token: str = ""
     unverified_client_id: str | None = None
     authenticates_client: bool = False
     certificate: ClientCertificate | None = None
     is_signed_request: bool = False
     is_svid: bool = False
 
+    def __repr__(self) -> str:
+        return _shown(self, "unverified_token")
 
-@dataclass(frozen=True, slots=True)
-class Use:
+
+class Use(NamedTuple):
     """Something of a source that may be used only once, until ``expires_at``, in seconds since the epoch.
 
     What stands before a full stop in ``token_id``, if there is one, says whose it is. Uses by the same holder can be
@@ -56,8 +61,7 @@ class DeviceRecord:
     version: tuple[Any, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """A caller whose credential was verified.
 
     ``attributes`` are what rules may match, each a tuple of spellings. ``named_only`` holds attributes that
@@ -74,15 +78,18 @@ class Subject:
     subject: str
     attributes: Mapping[str, tuple[str, ...]]
     credential_id: str
-    named_only: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    named_only: Mapping[str, str] = NOTHING
     single_use_until: float | None = None
     owner_sub: str | None = None
     registered_id: str | None = None
     key_thumbprint: str | None = None
     proof_needs_nonce: bool = False
     certificate_thumbprint: str | None = None
-    record: DeviceRecord | None = field(default=None, repr=False)
+    record: DeviceRecord | None = None
     is_recalled: bool = False
+
+    def __repr__(self) -> str:
+        return _shown(self, "record")
 
     @property
     def sub(self) -> str:
@@ -115,8 +122,7 @@ class Resource:
     sender_constrained: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(NamedTuple):
     """A token request whose form is right. What it says has not been believed yet.
 
     ``scope`` is the wire's space-separated string or None; ``proofs`` are the raw ``DPoP`` headers.
@@ -129,11 +135,13 @@ class TokenRequest:
     resources: tuple[str, ...]
     audiences: tuple[str, ...]
     scope: str | None
-    proofs: tuple[str, ...] = field(default=(), repr=False)
+    proofs: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return _shown(self, "proofs")
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(NamedTuple):
     """What a token is bound to: ``member`` of its ``cnf`` claim (RFC 7800 section 3.1), such as ``jkt``."""
 
     member: str
@@ -145,8 +153,7 @@ class Confirmation:
         return DPOP if self.member == JKT else BEARER
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization:
+class Authorization(NamedTuple):
     """What the rules allow this caller to have now. ``lifetime`` is in seconds."""
 
     subject: Subject
@@ -156,17 +163,19 @@ class Authorization:
     rules: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AccessToken:
+class AccessToken(NamedTuple):
     """A signed access token and what is worth telling about it. Times are seconds since the epoch."""
 
-    value: str = field(repr=False)
+    value: str
     jti: str
     kid: str
     scope: tuple[str, ...]
     issued_at: int
     expires_at: int
     token_type: str
+
+    def __repr__(self) -> str:
+        return _shown(self, "value")
 
     @property
     def expires_in(self) -> int:
@@ -217,3 +226,10 @@ class Device:
     attestation: str = "none"
     attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     revoked_at: float | None = None
+
+
+def _shown(noun: tuple[Any, ...], hidden: str) -> str:
+    """A noun in words, without the one member that no log may have."""
+    members = noun._asdict()  # type: ignore[attr-defined]  # every named tuple has it, and mypy no name for them all
+    shown = ", ".join(f"{name}={value!r}" for name, value in members.items() if name != hidden)
+    return f"{type(noun).__name__}({shown})"

@@ -3,8 +3,9 @@
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from authserver.certificate import CLIENT_CERT, CLIENT_CERT_CHAIN, ClientCertificate, of_headers
@@ -34,8 +35,10 @@ class Headers(Protocol):
         ...  # a protocol has no body
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+NO_HEADERS: Final[Headers] = MappingProxyType[str, tuple[str, ...]]({})
+
+
+class Request(NamedTuple):
     """What arrived. ``peer`` is the address of the other end of the connection, ``query`` what follows the ``?``.
 
     ``tls_certificate`` is what the other end showed on a TLS connection to this server itself.
@@ -46,10 +49,13 @@ class Request:
     request_id: str
     peer: str
     query: str = ""
-    headers: Headers = field(default_factory=dict[str, tuple[str, ...]], repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Headers = NO_HEADERS
+    body: bytes = b""
     client_id: str = ""
     tls_certificate: ClientCertificate | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {self.request_id!r}, {self.peer!r})"  # neither tokens nor passwords
 
     def header(self, name: str) -> str | None:
         """The value of a header that may appear once.
@@ -66,13 +72,15 @@ class Request:
         return self.headers.get(name, ())
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """What is sent back."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {self.headers!r})"  # a body may be a token
 
 
 Endpoint = Callable[[Request], Response]

@@ -1,8 +1,7 @@
 """Whether a caller has the private key that it says it has: DPoP proofs at our own endpoints (RFC 9449)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from authserver.errors import CredentialRejected, NonceWanted, ProofRejected, Reason
 from authserver.identity.using import still_usable
@@ -16,8 +15,7 @@ _REPLAYS: Final = "DPoP"
 """Under what name used proofs are remembered. No source can have it: their names have no capitals."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(NamedTuple):
     """A proof that was accepted, and until when it must be remembered as used, in seconds since the epoch."""
 
     proof: Proof

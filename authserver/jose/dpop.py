@@ -7,9 +7,8 @@ and what its nonce is worth is :class:`authserver.jose.nonce.Nonces`'.
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from authserver.errors import CredentialRejected, ProofRejected, Reason
@@ -30,8 +29,7 @@ _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]")
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """A proof whose signature, method and address are right. Its time, nonce and single use are still to be checked.
 
     ``thumbprint`` is of the key that made it (RFC 7638) and ``jwk`` has that key's public members. ``use_id`` stands
@@ -43,7 +41,10 @@ class Proof:
     use_id: str
     issued_at: float
     nonce: str | None
-    claims: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Proof({self.thumbprint!r})"  # its claims are the caller's words
 
 
 def sole_proof(headers: Sequence[str]) -> str:
