@@ -124,6 +124,7 @@ class AccessTokenVerifier:
             nonce_required=require_dpop_nonce,
         )
         self._introspector = Introspector(issuer, introspection, clock) if introspection is not None else None
+        self._asks_for_more = sender_constrained or introspection is not None
         self._on_loop = OnLoop()
 
     def verify(self, token: str, certificate: bytes | None = None) -> VerifiedToken:
@@ -160,17 +161,23 @@ class AccessTokenVerifier:
         """What :meth:`verify_bound` does, without ever holding the event loop."""
         return await self.believe(token, proof, self._on_loop)
 
+    def known(self, token: str) -> Accepted | None:
+        """What a bearer token was accepted as before, where nothing has to be waited for and nothing else be looked at.
+
+        It is what :meth:`believe` would say, for a fraction of its time. None says nothing.
+        """
+        remembered = self._memory.recall(fingerprint(token))
+        if remembered is None or self._asks_for_more or not self._holds(remembered, self._clock()):
+            return None
+        return None if "cnf" in remembered.accepted.token.claims else remembered.accepted
+
     async def believe(
         self, token: str, proof: OfferedProof | None, waits: Waits, certificate: ClientCertificate | None = None
     ) -> Accepted:
         """The steps of :meth:`verify`, or with a ``proof`` those of :meth:`verify_bound`."""
         now, name = self._clock(), fingerprint(token)
         remembered = self._memory.recall(name)
-        if (
-            remembered is not None
-            and remembered.begins <= now < remembered.ends
-            and self._keys.at_hand(remembered.kid, now) is remembered.key
-        ):
+        if remembered is not None and self._holds(remembered, now):
             accepted = remembered.accepted
         else:
             accepted = await self._believe(token, name, remembered, now, waits)
@@ -181,6 +188,9 @@ class AccessTokenVerifier:
         if self._introspector is not None:
             await self._introspector.check(token, accepted.token, now, waits)
         return accepted
+
+    def _holds(self, remembered: Remembered, now: float) -> bool:
+        return remembered.begins <= now < remembered.ends and self._keys.at_hand(remembered.kid, now) is remembered.key
 
     async def _believe(
         self, token: str, name: bytes, remembered: Remembered | None, now: float, waits: Waits

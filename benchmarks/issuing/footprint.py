@@ -24,7 +24,7 @@ from benchmarks.issuing.program import parser, publish, scratch, table
 from benchmarks.processes import cores, free_port, listens, resident, tree
 from benchmarks.rounds import Spread, turns
 
-FULL: Final = Pace(warm_up=2, seconds=5, rounds=5)
+FULL: Final = Pace(warm_up=1, seconds=4, rounds=5)
 QUICK: Final = Pace(warm_up=1, seconds=2, rounds=2)
 LONG: Final = Pace(warm_up=1, seconds=20, rounds=1)
 """Between one look at the memory and the next."""

@@ -22,7 +22,7 @@ from benchmarks.issuing.match import Match, Pace, Sample
 from benchmarks.issuing.program import parser, publish, scratch, table
 from benchmarks.rounds import Spread, turns
 
-FULL: Final = Pace(warm_up=1, seconds=4, rounds=3)
+FULL: Final = Pace(warm_up=1, seconds=3, rounds=3)
 QUICK: Final = Pace(warm_up=1, seconds=1, rounds=1)
 CONNECTIONS: Final = (1, 2, 4, 8, 16, 32, 64)
 QUICK_CONNECTIONS: Final = (1, 64)

@@ -205,6 +205,7 @@ def test_the_options_that_an_adapter_passes_on_are_the_verifiers_own() -> None:
         "verify_bound",
         "verify_bound_async",
         "believe",
+        "known",
     }
 
 

@@ -1,7 +1,9 @@
 """A token is verified once and remembered; its time and its key are checked each time."""
 
+import contextlib
 import threading
 from copy import copy
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,10 @@ from authserver.errors import CredentialRejected, Reason
 from authserver.jose.jwk import VerificationKey
 from authserver.jose.key_set import KnownKeys, StaticKeySet
 from authserver.resource import AccessTokenVerifier
+from authserver.resource.introspection import Introspection
 from authserver.resource.memory import Remembered, TokenMemory, fingerprint
+from authserver.resource.token import VerifiedToken
+from authserver.resource.verifier import VerifierOptions
 from authserver.testing import FakeIssuer, FrozenClock
 from tests.resource.environment import AUDIENCE, refusal
 
@@ -161,6 +166,52 @@ def test_a_token_that_differs_in_one_character_is_verified_for_itself(
 def test_what_is_no_token_at_all_is_refused(remembering: AccessTokenVerifier, text: str) -> None:
     with pytest.raises(CredentialRejected):
         remembering.verify(text)
+
+
+def test_a_token_is_known_once_it_was_believed_and_as_long_as_it_would_be(
+    issuer: FakeIssuer, clock: FrozenClock
+) -> None:
+    keys = CountingKeysAtHand(issuer)
+    remembering = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, keys=keys, clock=clock)
+    token = issuer.access_token(AUDIENCE)
+    assert remembering.known(token) is None
+    assert remembering.verify(token) is known(remembering, token)
+    clock.advance(600 + 30)
+    assert remembering.known(token) is None
+    clock.advance(-1)
+    assert known(remembering, token).jti
+    keys.keys = KnownKeys({})
+    assert remembering.known(token) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "options"),
+    [
+        ({"cnf": {"jkt": "thumbprint"}}, {}),
+        ({}, {"sender_constrained": True}),
+        ({}, {"introspection": Introspection(token=lambda: "token")}),
+    ],
+    ids=["bound", "everything has to be bound", "introspected"],
+)
+def test_a_token_of_which_more_must_be_asked_is_never_known(
+    issuer: FakeIssuer, clock: FrozenClock, claims: dict[str, Any], options: VerifierOptions
+) -> None:
+    keys, token = CountingKeysAtHand(issuer), issuer.access_token(AUDIENCE, **claims)
+    here: VerifierOptions = {"keys": keys, "clock": clock}
+    more = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, **here | options)
+    less = AccessTokenVerifier(issuer=issuer.issuer, audience=AUDIENCE, **here)
+    with contextlib.suppress(CredentialRejected):
+        less.verify(token)
+    more._memory = less._memory
+    assert more._memory.recall(fingerprint(token)) is not None
+    assert more.known(token) is None
+
+
+def known(verifier: AccessTokenVerifier, token: str) -> VerifiedToken:
+    """The token as it is known."""
+    accepted = verifier.known(token)
+    assert accepted is not None
+    return accepted.token
 
 
 def test_the_memory_is_bounded_and_the_oldest_makes_room(remembering: AccessTokenVerifier, issuer: FakeIssuer) -> None:
