@@ -32,7 +32,7 @@ _UNREAD: Final = 30_000
 """Milliseconds that the other end may take no byte of an answer before the kernel ends the connection."""
 
 _THREADS_STAY: Final = 600
-"""Seconds. A thread that ends takes its connection to the store along."""
+"""Seconds without work. To keep a thread costs less than to start one for the next burst."""
 
 _log = logging.getLogger("authserver")
 

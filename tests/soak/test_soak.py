@@ -34,9 +34,10 @@ MORE_MEMORY: Final = 1.05
 
 PAGES_OF_CACHES: Final = 3_000_000
 """Bytes by which caches that have a bound may still fill."""
+
 THREADS: Final = 8
 FILES_OF_A_STORE: Final = 2
-"""What a thread has open of the store: the file and its log."""
+"""What a connection to the store has open: the file and its log."""
 
 MORE: Final = """
 [sources.phones]
@@ -133,8 +134,8 @@ def test_minutes_at_four_fifths_of_what_it_can_do_change_nothing(tmp_path: Path)
     assert soaked.rate > OF_CAPACITY * flat_out.rate / 2  # or it was no load
     second, last = (median([each.memory for each in watch.quarter(number)]) for number in (2, 4))
     assert last <= second * MORE_MEMORY + PAGES_OF_CACHES
-    # Connections of callers come and go with them, and a thread that leads for the first time opens the store for
-    # itself; everything else has to be what it was.
+    # Connections of callers come and go with them, and threads that need the store at the same moment have a connection
+    # to it each; everything else has to be what it was.
     assert after.descriptors <= before.descriptors + CALLERS + THREADS * FILES_OF_A_STORE
     assert after.threads <= before.threads + CALLERS
     assert soaked.p99(0.5, 1.0) <= 3 * soaked.p99(0.0, 0.5) + 0.05
