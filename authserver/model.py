@@ -1,7 +1,8 @@
 """The nouns that travel between the rooms: frozen, and free of behaviour that belongs to a room.
 
 Those that every token request makes are named tuples, which are made in less than half of the time that a frozen
-dataclass takes: it sets each field by a call.
+dataclass takes: it sets each field by a call. What may be seen of one is what its ``repr`` shows. The log keeps to
+that; a tool of others that takes sequences apart does not.
 """
 
 import re

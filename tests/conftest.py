@@ -59,7 +59,8 @@ if _MEASURING in os.environ:  # every thread that begins is then traced
 
 def pytest_xdist_auto_num_workers() -> int:
     """Three processes for two cores, because many of the slow tests wait for servers."""
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(2, cores * 3 // 2)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -91,7 +91,7 @@ class _AtHand:
         """There is nothing to wait for."""
 
     def at_hand(self, _kid: str, _now: float) -> None:
-        """Only they know, and only by all that they are asked for."""
+        """None, always: whether a key may be used is for their ``find`` to say."""
 
 
 class KeptFresh:

@@ -155,7 +155,8 @@ class Protection:
             accepted = before or self._known(request) or finish(self._accept(request, _BLOCKING))
             requirement.check(accepted.token)
         except (Refused, Unavailable) as error:
-            _let_pass_or_raise(error, requirement)
+            if not _may_pass(error, requirement):
+                raise
             return None
         return accepted
 
@@ -167,7 +168,8 @@ class Protection:
             accepted = before or self._known(request) or await self._accept(request, self._on_loop)
             requirement.check(accepted.token)
         except (Refused, Unavailable) as error:
-            _let_pass_or_raise(error, requirement)
+            if not _may_pass(error, requirement):
+                raise
             return None
         return accepted
 
@@ -203,11 +205,11 @@ class Protection:
         return accepted
 
 
-def _let_pass_or_raise(error: Refused | Unavailable, requirement: Requirement) -> None:
-    """Raise ``error`` again, unless it is that there are no credentials where none are needed."""
+def _may_pass(error: Refused | Unavailable, requirement: Requirement) -> bool:
+    """Whether there are no credentials where none are needed. Anything else is told to the log."""
     if requirement.optional and isinstance(error, CredentialMissing):
-        return
+        return True
     # The reason is from a closed set; facts may quote the token, so they are an attribute and not text.
     extra = {"reason": error.reason.value, "facts": dict(error.facts)}
     _log.info("refused: %s", error.reason.value, extra=extra)
-    raise error
+    return False

@@ -195,7 +195,7 @@ class AccessTokenVerifier:
     async def _believe(
         self, token: str, name: bytes, remembered: Remembered | None, now: float, waits: Waits
     ) -> Accepted:
-        """Verify a token that is new, whose key may be, or whose time may be over."""
+        """Verify a token that is not known, or whose key or times must be looked at the long way."""
         named = remembered or self._named(token)
         pending = self._keys.awaited(named.kid, now)
         if pending is not None:

@@ -64,15 +64,16 @@ class SqliteLinks:
         self._path = path
         self._name = str(path)
         self._busy_timeout = busy_timeout
-        self._process = os.getpid()
         self._generation = 0
-        self._idle: list[_Link] = []  # no lock: a list gives and takes its last in one step
-        self._left_behind: list[list[_Link]] = []
+        # Of each process, because a child finds its parent's after a fork: those are kept referenced, and neither used
+        # nor closed. Closing one would take part in the other's locks (sqlite.org/howtocorrupt.html section 2.6).
+        # There is no lock: a list gives and takes its last in one step, and a dictionary makes one in one.
+        self._idle: dict[int, list[_Link]] = {}
         self._file: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         """How many connections nobody uses at this moment."""
-        return len(self._idle)
+        return len(self._own())
 
     def lend(self, synchronous: Synchronous | None = None) -> "Loan":
         """A connection for a ``with`` block, whose commits wait for what ``synchronous`` says; None is for reading.
@@ -87,9 +88,8 @@ class SqliteLinks:
         One that another thread uses at this moment is closed when that gives it back: to have it closed under a
         statement could crash the process.
         """
-        if self._process == os.getpid():
-            self._generation += 1
-            self._close_idle()
+        self._generation += 1
+        _close_all(self._own())
 
     def take(self, synchronous: Synchronous | None) -> _Link:
         """A connection that nobody uses, for one who will give it back.
@@ -98,13 +98,8 @@ class SqliteLinks:
         :raises sqlite3.Error: it cannot be opened.
         """
         self._check_file()
-        if self._process != os.getpid():
-            # What another process opened is kept referenced and never closed: closing it here, after a fork, would take
-            # part in the other's locks (sqlite.org/howtocorrupt.html section 2.6).
-            self._left_behind.append(self._idle)
-            self._idle, self._process = [], os.getpid()
         try:
-            link = self._idle.pop()
+            link = self._own().pop()
         except IndexError:
             link = self._open()
         if synchronous not in (None, link.synchronous):
@@ -117,14 +112,13 @@ class SqliteLinks:
         if link.connection.in_transaction:  # its end has failed
             link.connection.close()
             return
-        self._idle.append(link)
+        own = self._own()
+        own.append(link)
         if link.generation != self._generation:
-            self._close_idle()
+            _close_all(own)
 
-    def _close_idle(self) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().connection.close()
+    def _own(self) -> list[_Link]:
+        return self._idle.setdefault(os.getpid(), [])
 
     def _check_file(self) -> None:
         status = os.stat(self._name)  # noqa: PTH116 (once for every token, and a Path makes it three times as slow)
@@ -154,11 +148,16 @@ class SqliteLinks:
         return _Link(connection, Synchronous.FULL, self._generation)
 
 
+def _close_all(links: list[_Link]) -> None:
+    with contextlib.suppress(IndexError):
+        while True:
+            links.pop().connection.close()
+
+
 class Loan:
     """A connection for the length of a ``with`` block; see :meth:`SqliteLinks.lend`.
 
-    This and :class:`OutagesTranslated` are classes because each token comes through here, and a generator would cost
-    five times as much.
+    It is a class because each token of a device comes through here, and a generator would cost five times as much.
     """
 
     __slots__ = ("_link", "_links", "_synchronous")

@@ -126,6 +126,8 @@ def _redacted(value: Any) -> Any:
         return _SECRET.sub(REDACTED, value)
     if isinstance(value, Mapping):
         return redact(None, "", dict(value))
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # a named one says itself what may be seen of it
+        return _SECRET.sub(REDACTED, repr(value))
     if isinstance(value, list | tuple):
         return [_redacted(member) for member in value]
     return value

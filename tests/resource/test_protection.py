@@ -110,9 +110,12 @@ def test_bad_credentials_are_refused_though_they_are_optional(check: Check, make
 
 def test_a_proof_beside_a_bearer_token_is_refused_and_not_ignored(check: Check, make: Make, issuer: FakeIssuer) -> None:
     offered = OfferedProof(("a",), "GET", (AUDIENCE,))
-    request = ApiRequest((f"Bearer {issuer.access_token(AUDIENCE)}",), proof=offered)
-    error = refusal(check, make(), request, ANY_TOKEN)
-    assert (type(error), error.reason) == (ProofRejected, Reason.PROOF_UNEXPECTED)
+    protection, new, known = make(), bearer(issuer.access_token(AUDIENCE)), bearer(issuer.access_token(AUDIENCE))
+    assert check(protection, known, ANY_TOKEN) is not None
+    for request in (new, known):
+        request.proof = offered
+        error = refusal(check, protection, request, ANY_TOKEN)
+        assert (type(error), error.reason) == (ProofRejected, Reason.PROOF_UNEXPECTED)
 
 
 class Store:

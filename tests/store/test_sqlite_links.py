@@ -92,13 +92,23 @@ def test_what_a_parent_opened_is_neither_used_nor_closed_by_its_child(
     assert is_open(parents)
 
 
-def test_a_file_that_is_no_database_is_an_outage_and_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["a directory", "something else"])
+def test_what_is_no_database_is_an_outage_and_is_not_left_open(tmp_path: Path, what: str) -> None:
     path = tmp_path / "store.db"
-    path.mkdir()
-    links = SqliteLinks(path, 1.0)
+    if what == "a directory":
+        path.mkdir()
+    else:
+        path.write_bytes(b"something else" * 1000)
+    links, before = SqliteLinks(path, 1.0), descriptors()
     with pytest.raises(Unavailable), links.lend():
         pass
     assert len(links) == 0
+    assert descriptors() == before
+
+
+def descriptors() -> list[str]:
+    """What this process has open."""
+    return sorted(each.name for each in Path("/dev/fd").iterdir())
 
 
 def is_open(connection: sqlite3.Connection) -> bool:
