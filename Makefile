@@ -79,7 +79,7 @@ fuzz: .venv/fuzz ## tokens, proofs and keys at random, read by us and by others;
 			-artifact_prefix=build/fuzz- || exit 1; \
 	done
 
-bench: .venv/developer benchmarks/node/node_modules/installed ## how fast it is, and others, into build/bench: about an hour; needs wrk and two idle cores
+bench: .venv/developer benchmarks/node/node_modules/installed ## how fast it is, and others, into build/bench: over an hour; needs wrk and two idle cores
 	@for what in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$what build/bench || exit 1; done
 	@$(BIN)/python -m benchmarks.policy > build/bench/policy.json
 
