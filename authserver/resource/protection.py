@@ -164,6 +164,7 @@ class Protection:
         self, request: ApiRequest, requirement: Requirement, before: Accepted | None = None
     ) -> Accepted | None:
         """What :meth:`check` does, without ever holding the event loop. Raises the same."""
+        # Its lines once more, because a coroutine around both would be dearer than the look-up that most requests are.
         try:
             accepted = before or self._known(request) or await self._accept(request, self._on_loop)
             requirement.check(accepted.token)
